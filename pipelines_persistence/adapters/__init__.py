@@ -1,0 +1,1 @@
+"""What talks to the world: the only place where drivers are imported."""

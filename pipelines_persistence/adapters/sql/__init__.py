@@ -1,0 +1,1 @@
+"""The ledger in SQL: SQLAlchemy Core and Alembic."""

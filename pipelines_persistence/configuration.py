@@ -1,0 +1,216 @@
+"""The model of `pipelines.yaml`: what to index, from where, how. Loading stands in `settings.py`."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType, Scalar
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+CUSTOM_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+BACKENDS = ("openvino", "sentence-transformers", "hash")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Lower case, digits, '-' and '_': fit for a collection, a Dagster asset key and a folder."""
+
+
+def _known_backend(value: str) -> str:
+    if value not in BACKENDS and not CUSTOM_BACKEND.fullmatch(value):
+        known = ", ".join(BACKENDS)
+        raise ValueError(
+            f"{value!r} is no backend: expected one of {known}, or an import path 'module:attribute'"
+        )
+    return value
+
+
+class Model(BaseModel):
+    """Base of all parts: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SourceConfig(Model):
+    """A tree of documents."""
+
+    name: Name
+    """Names the source within its index; a part of every document's identity."""
+
+    uri: str = Field(
+        min_length=1, examples=["docs/", "handbook.zip", "s3://bucket/docs", "python-packages://"]
+    )
+    """A folder, one file, a .zip or .tar archive, any fsspec URL, or python-packages:// for the
+    documentation that comes with the installed Python packages. Relative paths start at the folder of this file."""
+
+    include: tuple[str, ...] = ("**/*",)
+    """Globs over the path below the root: `*` stays within a folder, `**` crosses folders."""
+
+    exclude: tuple[str, ...] = ()
+    """Globs of what to leave out; wins over `include`."""
+
+    hidden: bool = False
+    """Whether files and folders whose name starts with a dot are documents too."""
+
+    metadata: dict[str, Scalar | list[str] | list[int] | list[float]] = Field(default_factory=dict)
+    """Stored with every chunk of this source, typed as written here."""
+
+
+class ChunkingConfig(Model):
+    """How a document is cut."""
+
+    tokens: int | None = Field(default=None, ge=16, le=32_768)
+    """The most tokens of a chunk, special tokens included; by default the embedding model's own limit."""
+
+    overlap: int = Field(default=0, ge=0)
+    """The most tokens that a chunk repeats of the one before."""
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.tokens is not None and self.overlap > self.tokens // 2:
+            raise ValueError(f"overlap ({self.overlap}) must be at most half of tokens ({self.tokens})")
+        return self
+
+
+class EmbeddingConfig(Model):
+    """What turns a chunk into a vector."""
+
+    backend: Annotated[str, AfterValidator(_known_backend)] = "openvino"
+    """`openvino` (compiled, CPU), `sentence-transformers` (any model, GPUs; an extra), `hash` (no model:
+    for tests and plumbing), or the import path of your own, `module:attribute`."""
+
+    model: str = DEFAULT_MODEL
+    """A model id or a local folder."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` takes bf16 where the processor computes in it. Part of the fingerprint."""
+
+
+class HnswConfig(Model):
+    """The graph of the approximate index."""
+
+    m: int = Field(default=16, ge=4, le=128)
+    """Edges of a node."""
+
+    ef_construct: int = Field(default=100, ge=4, le=2000)
+    """Candidates while building."""
+
+    full_scan_threshold: int = Field(default=10_000, ge=10)
+    """In kilobytes of vectors: below it the search scans, which is exact."""
+
+    on_disk: bool | None = None
+    """Whether the graph stays on disk; the store decides by default."""
+
+
+class CollectionConfig(Model):
+    """How the vector store keeps the points."""
+
+    distance: Distance = Distance.COSINE
+    """How two vectors are compared."""
+
+    quantization: Literal["none", "int8"] = "none"
+    """`int8` searches a compressed copy and ranks with the originals."""
+
+    hnsw: HnswConfig = HnswConfig()
+    """The graph of the approximate index."""
+
+    on_disk: bool = False
+    """Whether the vectors stay on disk instead of in memory."""
+
+    payload_indexes: dict[str, IndexedType] = Field(
+        default_factory=lambda: {"document": "keyword", "source": "keyword"}
+    )
+    """Payload key to the type of its index, for fast filters."""
+
+    def spec(self, dimension: int) -> CollectionSpec:
+        """Return what the store is asked for, given the dimension of the embedder."""
+        return CollectionSpec(
+            dimension=dimension,
+            distance=self.distance,
+            hnsw=HnswSpec(**self.hnsw.model_dump()),
+            quantization=self.quantization,
+            on_disk=self.on_disk,
+            payload_indexes=self.payload_indexes,
+        )
+
+
+class LimitsConfig(Model):
+    """Bounds on one document, so that no file can exhaust the machine."""
+
+    max_bytes: int = Field(default=64 * 2**20, ge=1)
+    """The largest file that is read."""
+
+    max_pages: int = Field(default=5_000, ge=1)
+    """The most pages, slides or sheets."""
+
+    max_expansion: int = Field(default=200, ge=2)
+    """The most bytes that one byte of an archive or office file may unpack to."""
+
+    max_text: int = Field(default=32 * 2**20, ge=1)
+    """The most characters of parsed text."""
+
+    seconds: float = Field(default=60.0, gt=0)
+    """The longest that a document may be parsed."""
+
+    memory: int = Field(default=2 * 2**30, ge=256 * 2**20)
+    """Bytes of address space of the process that parses untrusted formats."""
+
+
+class DeletionGuard(Model):
+    """Withholds deletions that look like an accident: when more than both would go, none goes."""
+
+    documents: int = Field(default=10, ge=0)
+    """Up to this many are always deleted."""
+
+    share: float = Field(default=0.5, ge=0, le=1)
+    """Up to this share of the index's documents is always deleted."""
+
+
+class IndexConfig(Model):
+    """One index: sources kept in step with one Qdrant collection under one configuration."""
+
+    description: str = ""
+    """Shown in the UI."""
+
+    owners: tuple[str, ...] = ()
+    """E-mail addresses or `team:name`, shown in the UI."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    """Where the documents come from."""
+
+    chunking: ChunkingConfig = ChunkingConfig()
+    """How a document is cut."""
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    """What turns a chunk into a vector."""
+
+    collection: CollectionConfig = CollectionConfig()
+    """How the vector store keeps the points."""
+
+    limits: LimitsConfig = LimitsConfig()
+    """Bounds on one document."""
+
+    deletion_guard: DeletionGuard = DeletionGuard()
+    """Withholds deletions that look like an accident."""
+
+    schedule: str | None = Field(default=None, examples=["0 3 * * *"])
+    """A cron expression (UTC) at which Dagster re-indexes; none by default."""
+
+    sample_query: str = "How do I get started?"
+    """Asked after each run; the answers are shown in the UI."""
+
+    @model_validator(mode="after")
+    def _unique_sources(self) -> Self:
+        names = [source.name for source in self.sources]
+        doubles = sorted({name for name in names if names.count(name) > 1})
+        if doubles:
+            raise ValueError(
+                f"two sources are named {doubles[0]!r}: a source's name is part of its documents' identity"
+            )
+        return self
+
+
+class PipelinesConfig(Model):
+    """The whole file."""
+
+    indexes: dict[Name, IndexConfig] = Field(min_length=1)
+    """Each key names an index: its Qdrant alias, its Dagster asset group and what `pipelines ingest NAME` takes."""

@@ -1,0 +1,1 @@
+"""Dagster definitions: assets, checks, jobs and schedules as thin glue over the engine."""

@@ -1,0 +1,119 @@
+"""Every error the platform raises on purpose, in one tree.
+
+The tree answers the two questions a caller has: *may I try again?* (`TransientError`) and
+*what do I do next?* (the message ends with it).
+
+    PipelinesError
+    ├── ConfigurationError      the configuration, an option or an argument is wrong
+    ├── TransientError          the same call may succeed later
+    │   ├── SourceUnavailable   a source cannot be listed or read as a whole
+    │   ├── IndexBusy           another run holds the index
+    │   └── StoreUnavailable    the vector store does not answer, or is locked by another process
+    └── PermanentError          the same call fails again until something is changed
+        ├── DocumentError       one document cannot be read, parsed or embedded; the run goes on
+        ├── EmbeddingError      the embedder fails, or returns something that is no vector
+        ├── IndexNotFound       no such index, or nothing has been ingested into it
+        ├── StoreError          the vector store refuses what it was given, or is damaged
+        └── StorageError        the home cannot be written: permissions, a full disk
+"""
+
+from enum import StrEnum
+
+
+class PipelinesError(Exception):
+    """Base of all errors of the platform; `str(error)` is fit to be shown to a person."""
+
+
+class ConfigurationError(PipelinesError):
+    """The configuration, an option or an argument is wrong: nothing was started."""
+
+
+class TransientError(PipelinesError):
+    """The same call may succeed later."""
+
+
+class PermanentError(PipelinesError):
+    """The same call fails again until something is changed."""
+
+
+class SourceUnavailable(TransientError):
+    """A source cannot be listed, or vanished while it was read. Nothing is deleted on its account."""
+
+
+class IndexBusy(TransientError):
+    """Another run holds the index."""
+
+
+class StoreUnavailable(TransientError):
+    """The vector store does not answer in time."""
+
+
+class Reason(StrEnum):
+    """Why a document is not in the index, as a stable word."""
+
+    EMPTY = "empty"
+    NO_TEXT = "no_text"
+    BINARY = "binary"
+    UNSUPPORTED = "unsupported"
+    DANGLING_LINK = "dangling_link"
+    LINK_OUTSIDE_ROOT = "link_outside_root"
+    SPECIAL_FILE = "special_file"
+    ENCRYPTED = "encrypted"
+    MALFORMED = "malformed"
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PAGES = "too_many_pages"
+    EXPANSION = "expansion"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    UNREADABLE = "unreadable"
+    NOT_EMBEDDABLE = "not_embeddable"
+
+    @property
+    def is_skip(self) -> bool:
+        """Whether there is nothing to index, as against something that should have been indexed."""
+        return self in _SKIPS
+
+
+_SKIPS = frozenset(
+    {
+        Reason.EMPTY,
+        Reason.NO_TEXT,
+        Reason.BINARY,
+        Reason.UNSUPPORTED,
+        Reason.DANGLING_LINK,
+        Reason.LINK_OUTSIDE_ROOT,
+        Reason.SPECIAL_FILE,
+    }
+)
+
+
+class DocumentError(PermanentError):
+    """One document cannot be indexed; the run records it as its outcome and goes on.
+
+    Attributes:
+        reason: the stable word that programs match on.
+        detail: the sentence for people; never contains document text.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        """Keep the word and the sentence."""
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+
+
+class EmbeddingError(PermanentError):
+    """The embedder fails, or returns something that is no usable vector."""
+
+
+class IndexNotFound(PermanentError):
+    """No such index, or nothing has been ingested into it yet."""
+
+
+class StoreError(PermanentError):
+    """The vector store refuses what it was given, or is damaged."""
+
+
+class StorageError(PermanentError):
+    """The home cannot be written: permissions, a read-only file system, a full disk."""

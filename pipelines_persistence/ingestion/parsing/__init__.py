@@ -1,0 +1,1 @@
+"""Bytes to text, by content first and by suffix second."""

@@ -1,0 +1,186 @@
+"""The seams: what the engine needs of the world, as small protocols.
+
+Adapters implement them without inheriting; `tests/contract/` holds one suite for each port.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from pipelines_persistence.records import (
+    CollectionInfo,
+    CollectionSpec,
+    Hit,
+    Json,
+    ParsedDocument,
+    Payload,
+    Points,
+    Scalar,
+    SourceEntry,
+    StoredPoint,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipelines_persistence.records import Matrix
+
+
+class Source(Protocol):
+    """A tree of documents somewhere: a folder, a file, an archive, a bucket."""
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+
+    @property
+    def metadata(self) -> Mapping[str, Json]:
+        """What the configuration says of every document of this source."""
+
+    def entries(self) -> Iterator[SourceEntry]:
+        """List the documents in a stable order.
+
+        Raises:
+            SourceUnavailable: the listing failed; a partial listing is never passed off as whole.
+        """
+
+    def read(self, entry: SourceEntry, limit: int) -> bytes:
+        """Return the content of an entry.
+
+        Raises:
+            DocumentError: this document cannot be read, or is larger than `limit` bytes.
+            SourceUnavailable: the whole source went away.
+        """
+
+
+class DocumentParser(Protocol):
+    """Turns bytes into text."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same bytes may give another text; part of the fingerprint."""
+
+    def parse(self, data: bytes, path: str) -> ParsedDocument:
+        """Return the text of a document, by its content first and its suffix second.
+
+        Raises:
+            DocumentError: with the reason why there is no text.
+        """
+
+
+class Tokenizer(Protocol):
+    """Counts as the embedding model counts."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, without special tokens and without a limit."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors. Cheap to make: a model is loaded by the first `embed_*`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies everything that decides a vector: model, weights, precision, pooling, version."""
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The model's limit for one text, special tokens included."""
+
+    @property
+    def special_tokens(self) -> int:
+        """How many of `max_tokens` the model spends on every text."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own; does not load the model."""
+
+    def embed_documents(self, texts: Sequence[str]) -> "Matrix":
+        """Return an array of shape (len(texts), dimension), float32, rows in the order of `texts`.
+
+        Raises:
+            EmbeddingError: the model fails on these texts.
+        """
+
+    def embed_query(self, text: str) -> "NDArray[np.float32]":
+        """Return an array of shape (dimension,), float32."""
+
+
+class VectorStore(Protocol):
+    """Collections of points, and aliases that name the one that readers see.
+
+    `name` is a collection or an alias, except where a method says otherwise. Every method raises
+    `StoreUnavailable` when the store does not answer and `StoreError` when it refuses.
+    """
+
+    def create(self, collection: str, spec: CollectionSpec) -> None:
+        """Make a collection with its payload indexes and verify it; nothing happens if an equal one exists.
+
+        Raises:
+            StoreError: one of that name exists with another dimension or distance.
+        """
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection; nothing happens if there is none.
+
+        Raises:
+            StoreError: an alias points to it.
+        """
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+
+    def info(self, name: str) -> CollectionInfo:
+        """What the store knows of a collection.
+
+        Raises:
+            IndexNotFound: there is none of that name.
+        """
+
+    def upsert(self, name: str, points: Points) -> None:
+        """Write points, durably when this returns; those with the same id are replaced.
+
+        Raises:
+            StoreError: a vector has a wrong dimension or is not finite; none was written.
+        """
+
+    def set_payloads(self, name: str, payloads: Mapping[str, Payload]) -> None:
+        """Replace the payloads of existing points, by id; no vector is sent."""
+
+    def delete(self, name: str, ids: Iterable[str]) -> None:
+        """Remove points, durably when this returns; ids that are not there are ignored."""
+
+    def retrieve(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        """Return the points that exist among `ids`, in no particular order."""
+
+    def scroll(self, name: str, *, page: int = 1000, vectors: bool = False) -> Iterator[StoredPoint]:
+        """Walk over all points, `page` at a time, in the order of their ids."""
+
+    def count(self, name: str, where: Mapping[str, Scalar] | None = None) -> int:
+        """Count exactly the points whose payload has all the values of `where`."""
+
+    def search(
+        self,
+        name: str,
+        vector: "NDArray[np.float32]",
+        *,
+        limit: int,
+        where: Mapping[str, Scalar] | None = None,
+    ) -> list[Hit]:
+        """Return the nearest points, best first, among those whose payload matches `where`."""
+
+    def aliases(self) -> dict[str, str]:
+        """Alias to collection."""
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """Let readers of `alias` see `collection` from now on, in one atomic step.
+
+        Raises:
+            IndexNotFound: there is no such collection.
+        """
+
+    def close(self) -> None:
+        """Release what is held; safe to call twice."""

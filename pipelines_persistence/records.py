@@ -1,0 +1,169 @@
+"""The values that cross a seam: small, frozen, and free of any driver's types."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pipelines_persistence.errors import DocumentError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix: TypeAlias = NDArray[np.float32]
+
+Scalar: TypeAlias = str | int | float | bool
+Json: TypeAlias = Scalar | Sequence["Json"] | Mapping[str, "Json"] | None
+Payload: TypeAlias = dict[str, Json]
+"""What is stored beside a vector: typed, not everything as a string."""
+
+
+class Markup(StrEnum):
+    """How the text of a parsed document shows its structure; decides how it is chunked."""
+
+    MARKDOWN = "markdown"
+    RESTRUCTURED_TEXT = "rst"
+    PLAIN = "plain"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One document as a source lists it, before it is read.
+
+    Attributes:
+        source: the name of the source in the configuration.
+        path: relative to the source's root, '/'-separated, in Unicode NFC; identifies the document.
+        size: in bytes, as listed.
+        signature: changes whenever the content may have changed; None means "unknown, hash it".
+        problem: set when the entry has no content to read, such as a dangling link.
+    """
+
+    source: str
+    path: str
+    size: int = 0
+    signature: str | None = None
+    problem: DocumentError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    r"""A document's text and what is known of it.
+
+    Attributes:
+        text: decoded, with '\n' line ends, no byte order mark and no NUL.
+        markup: how `text` shows its structure.
+        media_type: what the content was found to be, such as "text/html".
+        title: the document's own title, or "" where it has none.
+        metadata: typed values, such as the front matter of a Markdown file.
+    """
+
+    text: str
+    markup: Markup
+    media_type: str
+    title: str = ""
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `document.text[start:end] == text`.
+
+    Attributes:
+        start, end: offsets in characters into the parsed text.
+        headings: titles of the sections that contain the start of the chunk, outermost first.
+        tokens: as the embedding model counts them, special tokens included.
+    """
+
+    text: str
+    start: int
+    end: int
+    headings: tuple[str, ...]
+    tokens: int
+
+
+class Distance(StrEnum):
+    """How two vectors are compared."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    EUCLID = "euclid"
+    MANHATTAN = "manhattan"
+
+
+IndexedType: TypeAlias = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo"]
+
+
+@dataclass(frozen=True, slots=True)
+class HnswSpec:
+    """The graph of the approximate index; see the store's documentation for the trade-offs."""
+
+    m: int = 16
+    ef_construct: int = 100
+    full_scan_threshold: int = 10_000
+    on_disk: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What a collection must be, verified after it was created.
+
+    Attributes:
+        dimension: components of each vector.
+        quantization: "int8" keeps a compressed copy for the search, the original for the ranking.
+        payload_indexes: payload key to the type of its index.
+    """
+
+    dimension: int
+    distance: Distance = Distance.COSINE
+    hnsw: HnswSpec = HnswSpec()
+    quantization: Literal["none", "int8"] = "none"
+    on_disk: bool = False
+    payload_indexes: Mapping[str, IndexedType] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection is, as its store reports it."""
+
+    name: str
+    points: int
+    dimension: int
+    distance: Distance
+    indexed_vectors: int
+    segments: int
+    payload_indexes: Mapping[str, IndexedType]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A batch to write.
+
+    Attributes:
+        ids: UUIDs in their canonical text form, n of them.
+        vectors: shape (n, dimension), float32, finite.
+        payloads: n mappings.
+    """
+
+    ids: Sequence[str]
+    vectors: "Matrix"
+    payloads: Sequence[Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A point that a search found; a higher `score` is closer for cosine and dot, a lower for distances."""
+
+    id: str
+    score: float
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point as it stands in the store; `vector` (shape (dimension,)) only where it was asked for."""
+
+    id: str
+    payload: Payload
+    vector: "NDArray[np.float32] | None" = None

@@ -1,0 +1,151 @@
+"""Typed settings from the environment, and the loading of `pipelines.yaml` with errors that can be acted on."""
+
+import difflib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipelines_persistence.configuration import PipelinesConfig
+from pipelines_persistence.errors import ConfigurationError, StorageError
+
+
+class Settings(BaseSettings):
+    """Where things are; every field is read from `PIPELINES_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PIPELINES_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Field(default=Path("dagster_home/data"))
+    """Holds all state of a local run: ledger, collections, locks."""
+
+    config: Path = Field(default=Path("pipelines.yaml"))
+    """The file that says what to index."""
+
+    def home_directory(self) -> Path:
+        """Return the home, made if need be.
+
+        Raises:
+            StorageError: it cannot be made or written.
+        """
+        home = self.home.expanduser().absolute()
+        probe = home / ".write-probe"
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"pipelines")
+            probe.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"the home {home} cannot be written ({error.strerror}): "
+                "free space or grant write access there, or set PIPELINES_HOME to another folder"
+            ) from error
+        return home
+
+    @cached_property
+    def pipelines(self) -> PipelinesConfig:
+        """The content of the configuration file; read once."""
+        return load_configuration(self.config)
+
+
+def load_configuration(path: Path) -> PipelinesConfig:
+    """Read and check a `pipelines.yaml`.
+
+    Raises:
+        ConfigurationError: names the file, the line and the path of every wrong key, and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: no such file; write one (see docs/configuration.md), set PIPELINES_CONFIG, or use --docs PATH"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{path}:{line}: no valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: no valid YAML: {error}") from error
+    _reject_duplicate_keys(path, root)
+    try:
+        return PipelinesConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(path, root, dict(detail)) for detail in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _explain(path: Path, root: yaml.Node | None, detail: dict[str, Any]) -> str:
+    location = [part for part in detail["loc"] if part != "[key]"]
+    line, found = _locate(root, location)
+    where = f"{path}:{line}: {'.'.join(map(str, found)) or '(top level)'}"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown key; {_suggest(location)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    missing = detail["type"] == "missing"
+    given = "" if missing or isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
+    needed = f" (key {location[-1]!r})" if missing else ""
+    return f"{where}: {message}{needed}{given}"
+
+
+def _locate(node: yaml.Node | None, location: Sequence[str | int]) -> tuple[int, list[str | int]]:
+    """Follow a pydantic location through the YAML nodes: the line of the deepest that exists, and its path."""
+    line, found = (node.start_mark.line + 1 if node else 1), []
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+        found.append(part)
+    return line, found
+
+
+def _suggest(location: Sequence[str | int]) -> str:
+    """Say which keys are allowed where an unknown one stands, the nearest first."""
+    model: object = PipelinesConfig
+    for part in location[:-1]:
+        model = _step(model, part)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return "remove it"
+    allowed = list(model.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}expected one of: {', '.join(allowed)}"
+
+
+def _step(annotation: object, part: str | int) -> object:
+    """Return the type found below `part` in a model, a mapping or a sequence."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(str(part))
+        return field.annotation if field else None
+    arguments = getattr(annotation, "__args__", ())
+    return arguments[1] if getattr(annotation, "__origin__", None) is dict else next(iter(arguments), None)
+
+
+def _reject_duplicate_keys(path: Path, node: yaml.Node | None) -> None:
+    """YAML lets the last of two equal keys win in silence; say so instead."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigurationError(
+                    f"{path}:{line}: {key.value}: given twice, first in line {seen[key.value]}"
+                )
+            seen[key.value] = line
+            _reject_duplicate_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _reject_duplicate_keys(path, item)
