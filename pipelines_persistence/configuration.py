@@ -116,9 +116,7 @@ class CollectionConfig(Model):
     on_disk: bool = False
     """Whether the vectors stay on disk instead of in memory."""
 
-    payload_indexes: dict[str, IndexedType] = Field(
-        default_factory=lambda: {"document": "keyword", "source": "keyword"}
-    )
+    payload_indexes: dict[str, IndexedType] = Field(default={"document": "keyword", "source": "keyword"})
     """Payload key to the type of its index, for fast filters."""
 
     def spec(self, dimension: int) -> CollectionSpec:

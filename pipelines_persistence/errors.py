@@ -5,6 +5,7 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
 
     PipelinesError
     ├── ConfigurationError      the configuration, an option or an argument is wrong
+    ├── RunCancelled            someone asked the run to stop, and it did, between two batches
     ├── TransientError          the same call may succeed later
     │   ├── SourceUnavailable   a source cannot be listed or read as a whole
     │   ├── IndexBusy           another run holds the index
@@ -26,6 +27,10 @@ class PipelinesError(Exception):
 
 class ConfigurationError(PipelinesError):
     """The configuration, an option or an argument is wrong: nothing was started."""
+
+
+class RunCancelled(PipelinesError):
+    """Someone asked the run to stop; what was written is recorded, and the next run goes on from there."""
 
 
 class TransientError(PipelinesError):
@@ -57,6 +62,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     DANGLING_LINK = "dangling_link"
     LINK_OUTSIDE_ROOT = "link_outside_root"
+    LINK_TO_FOLDER = "link_to_folder"
     SPECIAL_FILE = "special_file"
     ENCRYPTED = "encrypted"
     MALFORMED = "malformed"
@@ -83,6 +89,7 @@ _SKIPS = frozenset(
         Reason.UNSUPPORTED,
         Reason.DANGLING_LINK,
         Reason.LINK_OUTSIDE_ROOT,
+        Reason.LINK_TO_FOLDER,
         Reason.SPECIAL_FILE,
     }
 )

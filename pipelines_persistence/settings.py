@@ -1,6 +1,7 @@
 """Typed settings from the environment, and the loading of `pipelines.yaml` with errors that can be acted on."""
 
 import difflib
+import typing
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -130,8 +131,8 @@ def _step(annotation: object, part: str | int) -> object:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(part))
         return field.annotation if field else None
-    arguments = getattr(annotation, "__args__", ())
-    return arguments[1] if getattr(annotation, "__origin__", None) is dict else next(iter(arguments), None)
+    arguments = typing.get_args(annotation)
+    return arguments[1 if typing.get_origin(annotation) is dict else 0] if arguments else None
 
 
 def _reject_duplicate_keys(path: Path, node: yaml.Node | None) -> None:

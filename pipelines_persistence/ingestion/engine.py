@@ -1,0 +1,160 @@
+"""Keeps one index in step with its sources: `plan` says what would change, `ingest` does it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from pipelines_persistence.configuration import IndexConfig
+from pipelines_persistence.errors import RunCancelled
+from pipelines_persistence.ingestion import chunking
+from pipelines_persistence.ingestion.chunking import Chunker
+from pipelines_persistence.ingestion.examination import PAYLOAD_VERSION, Examiner
+from pipelines_persistence.ingestion.identity import value_hash
+from pipelines_persistence.ingestion.planning import Planner
+from pipelines_persistence.ingestion.reconciliation import Reconciliation, Sink, exceeds
+from pipelines_persistence.ingestion.report import Report
+from pipelines_persistence.ingestion.writing import Writer
+from pipelines_persistence.ports import DocumentParser, Embedder, EmbeddingCache, Ledger, Source, VectorStore
+from pipelines_persistence.records import Generation, GenerationState, Json, Outcome, RunState
+
+Notify = Callable[[Report], None]
+"""Told of the progress now and then; may raise `RunCancelled` to stop the run."""
+
+
+def _silent(_report: Report) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class IndexEngine:
+    """One index with everything it needs of the world.
+
+    Attributes:
+        lock: entered for the whole of `ingest`; raises `IndexBusy` when another run holds the index.
+    """
+
+    name: str
+    config: IndexConfig
+    sources: Sequence[Source]
+    parser: DocumentParser
+    embedder: Embedder
+    cache: EmbeddingCache
+    store: VectorStore
+    ledger: Ledger
+    lock: AbstractContextManager[object]
+
+    @property
+    def chunker(self) -> Chunker:
+        """The chunker of this configuration, within the limit of the model."""
+        limit = self.embedder.max_tokens
+        tokens = min(self.config.chunking.tokens or limit, limit)
+        embedder = self.embedder
+        return Chunker(embedder.tokenizer, tokens, embedder.special_tokens, self.config.chunking.overlap)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides what a point looks like: if it changes, every point has to."""
+        parts: dict[str, Json] = {
+            "parser": self.parser.version,
+            "chunker": [chunking.VERSION, self.chunker.tokens, self.chunker.overlap],
+            "embedder": [self.embedder.fingerprint, self.embedder.dimension],
+            "payload": PAYLOAD_VERSION,
+            "distance": self.config.collection.distance,
+        }
+        return value_hash(parts)[:32]
+
+    def plan(self, notify: Notify = _silent, *, approve_deletions: int = 0) -> Report:
+        """Say what `ingest` would do; embeds and writes nothing.
+
+        Raises:
+            SourceUnavailable: a source cannot be listed or went away.
+        """
+        started = time.perf_counter()
+        generation = self.ledger.find(self.name, self.fingerprint)
+        report = Report(self.name, generation.collection if generation else "")
+        if generation:
+            report.points = sum(record.chunks for record in self.ledger.documents(generation))
+        planner = Planner(self.embedder.fingerprint, self.cache, report)
+        self._reconcile(generation, planner, report, notify, approve_deletions)
+        report.seconds = time.perf_counter() - started
+        return report
+
+    def ingest(self, notify: Notify = _silent, *, approve_deletions: int = 0) -> Report:
+        """Bring the index in step with its sources; after an interruption, run it again.
+
+        A new fingerprint builds a new generation beside the live one, which readers see until the new one is whole.
+
+        Raises:
+            IndexBusy: another run holds the index.
+            SourceUnavailable: a source cannot be listed or went away; nothing was deleted.
+            EmbeddingError: the embedder fails on everything.
+            StoreError, StoreUnavailable, StorageError: see there.
+            RunCancelled: `notify` raised it.
+        """
+        with self.lock:
+            generation = self.ledger.open(self.name, self.fingerprint, self.config.model_dump_json())
+            report = Report(self.name, generation.collection)
+            run_id = self.ledger.start_run(self.name)
+            state = RunState.FAILED
+            try:
+                self._apply(generation, report, notify, approve_deletions)
+                state = RunState.DONE
+            except (RunCancelled, KeyboardInterrupt):
+                state = RunState.CANCELLED
+                raise
+            finally:
+                self.ledger.finish_run(run_id, state, json.dumps(report.as_json()))
+            return report
+
+    def _apply(self, generation: Generation, report: Report, notify: Notify, approve_deletions: int) -> None:
+        started = time.perf_counter()
+        self.store.create(generation.collection, self.config.collection.spec(self.embedder.dimension))
+        if self.store.count(generation.collection) < self.ledger.live_points(generation):
+            self.ledger.doubt(
+                generation
+            )  # points were lost: write them all again, their vectors are in the cache
+        writer = Writer(
+            generation, self.ledger, self.store, self.embedder, self.cache, report, partial(notify, report)
+        )
+        self._reconcile(generation, writer, report, notify, approve_deletions)
+        if generation.state is GenerationState.BUILDING:
+            self._promote(generation, report, approve_deletions)
+        report.points = self.store.count(generation.collection)
+        report.seconds = time.perf_counter() - started
+
+    def _reconcile(
+        self,
+        generation: Generation | None,
+        sink: Sink,
+        report: Report,
+        notify: Notify,
+        approve_deletions: int,
+    ) -> None:
+        documents = self.ledger.documents(generation) if generation else ()
+        known = {record.key: record for record in documents}
+        limit = self.config.limits.max_bytes
+        examiner = Examiner(self.name, self.parser, self.chunker, self.ledger, limit, report)
+        guard = self.config.deletion_guard
+        told = partial(notify, report)
+        Reconciliation(known, examiner, sink, guard, approve_deletions, report, told).run(self.sources)
+
+    def _promote(self, generation: Generation, report: Report, approve_deletions: int) -> None:
+        live = self.ledger.live(self.name)
+        if live:
+            before, after = (self.ledger.totals(g).get(Outcome.INDEXED, 0) for g in (live, generation))
+            losing = before - after
+            if exceeds(self.config.deletion_guard, losing, before) and losing > approve_deletions:
+                report.notice = (
+                    f"the new generation {generation.collection} holds {losing} documents fewer than the live one "
+                    f"({after} instead of {before}) and is not promoted; readers still see {live.collection}. "
+                    f"If it is meant, run again with --approve-deletions {losing}"
+                )
+                return
+        self.store.point_alias(self.name, generation.collection)
+        self.ledger.promote(generation)
+        for old in self.ledger.superseded(self.name):
+            self.store.drop(old.collection)
+            self.ledger.remove(old)

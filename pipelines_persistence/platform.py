@@ -1,0 +1,135 @@
+"""The composition root: settings and configuration in, engines over real adapters out.
+
+The command line and the Dagster resources both build on it; nothing below it does.
+"""
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pipelines_persistence.configuration import EmbeddingConfig, IndexConfig, SourceConfig
+from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.settings import Settings
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
+    from pipelines_persistence.adapters.sql.ledger import SqlLedger
+    from pipelines_persistence.ingestion.engine import IndexEngine
+    from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, VectorStore
+    from pipelines_persistence.retrieval.search import Searcher
+
+
+def docs_index(path: str) -> IndexConfig:
+    """Return the configuration of an index made on the fly over one folder, file, archive or URL."""
+    uri = path if "://" in path else str(Path(path).expanduser().absolute())
+    return IndexConfig(description=f"Documents below {path}", sources=(SourceConfig(name="docs", uri=uri),))
+
+
+class Platform(AbstractContextManager["Platform"]):
+    """Opens adapters when they are first needed and closes them at the end."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Take the settings, by default from the environment."""
+        self.settings = settings or Settings()
+        self._embedders: dict[EmbeddingConfig, Embedder] = {}
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder that holds all state; see `Settings.home_directory` for what it raises."""
+        return self.settings.home_directory()
+
+    @cached_property
+    def store(self) -> "EdgeVectorStore":
+        """The vector store."""
+        from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
+
+        return EdgeVectorStore(self.home / "qdrant")
+
+    @cached_property
+    def _database(self) -> "sa.Engine":
+        from pipelines_persistence.adapters.sql.database import open_database
+
+        return open_database(f"sqlite:///{self.home / 'ledger.sqlite'}")
+
+    @cached_property
+    def ledger(self) -> "SqlLedger":
+        """The record of what each index should hold."""
+        from pipelines_persistence.adapters.sql.ledger import SqlLedger
+
+        return SqlLedger(self._database)
+
+    @cached_property
+    def cache(self) -> "EmbeddingCache":
+        """Vectors by text."""
+        from pipelines_persistence.adapters.sql.embedding_cache import SqlEmbeddingCache
+
+        return SqlEmbeddingCache(self._database)
+
+    @cached_property
+    def searcher(self) -> "Searcher":
+        """Answers questions from any index."""
+        from pipelines_persistence.retrieval.search import Searcher
+
+        return Searcher(self.store, self.ledger, self.embedder)
+
+    def embedder(self, config: EmbeddingConfig) -> "Embedder":
+        """Return the embedder of a configuration; one is made only once."""
+        from pipelines_persistence.adapters.embedding import create_embedder
+
+        if config not in self._embedders:
+            self._embedders[config] = create_embedder(config)
+        return self._embedders[config]
+
+    def index_config(self, name: str) -> IndexConfig:
+        """Return the configuration of an index: from the file, or as it was made on the fly.
+
+        Raises:
+            ConfigurationError: there is no such index.
+        """
+        configured = self.settings.pipelines.indexes if self.settings.config.exists() else {}
+        if name in configured:
+            return configured[name]
+        if live := self.ledger.live(name):
+            return IndexConfig.model_validate_json(live.configuration)
+        known = ", ".join(configured) or "none"
+        raise ConfigurationError(
+            f"no index {name!r} in {self.settings.config} (there: {known}); "
+            f"add it there, or name a folder: pipelines ingest {name} --docs PATH"
+        )
+
+    def engine(self, name: str, config: IndexConfig) -> "IndexEngine":
+        """Return the engine of an index over this platform's adapters."""
+        from pipelines_persistence.adapters.index_lock import IndexLock
+        from pipelines_persistence.adapters.sources import open_source
+        from pipelines_persistence.ingestion.engine import IndexEngine
+        from pipelines_persistence.ingestion.parsing import Parser
+
+        base = self.settings.config.absolute().parent
+        return IndexEngine(
+            name=name,
+            config=config,
+            sources=[open_source(source, base) for source in config.sources],
+            parser=Parser(config.limits),
+            embedder=self.embedder(config.embedding),
+            cache=self.cache,
+            store=self.store,
+            ledger=self.ledger,
+            lock=IndexLock(self.home / "locks", name),
+        )
+
+    def close(self) -> None:
+        """Close what was opened; safe to call twice."""
+        for name in ("store", "ledger"):
+            opened: VectorStore | Ledger | None = self.__dict__.pop(name, None)
+            if opened:
+                opened.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

@@ -1,0 +1,1 @@
+"""Answers questions from an index. Knows neither Dagster nor a driver."""
