@@ -61,9 +61,12 @@ def ingest(
     with _platform(as_json) as platform, deferred_interrupts() as pending:
         engine = _engine(platform, index, docs, embedder, chunk_tokens)
         with console.progress(f"ingesting {engine.name}") as show:
-            report = engine.ingest(
-                lambda report: (show(report), pending.check())[0], approve_deletions=approve_deletions
-            )
+
+            def notify(report: Report) -> None:
+                show(report)
+                pending.check()
+
+            report = engine.ingest(notify, approve_deletions=approve_deletions)
         console.print_json(report.as_json()) if as_json else console.show_report(report, planned=False)
 
 
