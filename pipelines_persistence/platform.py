@@ -32,10 +32,17 @@ def docs_index(path: str) -> IndexConfig:
 class Platform(AbstractContextManager["Platform"]):
     """Opens adapters when they are first needed and closes them at the end."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Take the settings, by default from the environment."""
+    def __init__(self, settings: Settings | None = None, **adapters: object) -> None:
+        """Take the settings, by default from the environment.
+
+        Args:
+            settings: where things are.
+            adapters: ready-made ones by name (`store`, `ledger`), which their owner closes.
+        """
         self.settings = settings or Settings()
         self._embedders: dict[EmbeddingConfig, Embedder] = {}
+        self._given = frozenset(adapters)
+        self.__dict__.update(adapters)
 
     @cached_property
     def home(self) -> Path:

@@ -109,6 +109,11 @@ class IndexEngine:
                 self.ledger.finish_run(run_id, state, json.dumps(report.as_json()))
             return report
 
+    def content_version(self) -> str | None:
+        """Return a hash of what readers see: equal means that the index holds the same documents."""
+        live = self.ledger.live(self.name)
+        return self.ledger.content_version(live) if live else None
+
     def _apply(self, generation: Generation, report: Report, notify: Notify, approve_deletions: int) -> None:
         started = time.perf_counter()
         self.store.create(generation.collection, self.config.collection.spec(self.embedder.dimension))
