@@ -8,7 +8,7 @@ from pipelines_persistence.records import Markup
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_ATTRIBUTE = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
+_ATTRIBUTE = re.compile(r"\s*\{\s*[#.:][^}]*\}\s*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 

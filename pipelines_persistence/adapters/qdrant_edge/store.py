@@ -1,0 +1,257 @@
+"""The vector store in this process."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pipelines_persistence.adapters.qdrant_edge import building, engine, models, validation
+from pipelines_persistence.adapters.qdrant_edge.access import Access
+from pipelines_persistence.adapters.qdrant_edge.files import require_space, size_on_disk
+from pipelines_persistence.adapters.qdrant_edge.registry import not_found
+from pipelines_persistence.errors import StoreError
+from pipelines_persistence.records import (
+    CollectionInfo,
+    CollectionSpec,
+    Hit,
+    Payload,
+    Points,
+    Scalar,
+    StoredPoint,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from qdrant_edge import PointId, UpdateOperation
+
+Item = TypeVar("Item")
+
+PAGE = 1000
+"""Points of one operation of the engine: bounds the entries of its log, and how long the lock is held."""
+
+WRITE_MARGIN = 16 * 2**20
+"""Bytes that must stay free beside a batch, for other writers on the disk."""
+
+
+class EdgeVectorStore:
+    """Implements `ports.VectorStore` over a folder, for any number of threads and processes on one machine.
+
+    Each call opens the collection under a lock, works and closes it, so that processes take turns: one may search
+    while another ingests. `session` leaves a collection open over many calls, as long as nobody else wants it.
+    """
+
+    def __init__(
+        self, root: Path, lock_timeout: float = 60.0, on_wait: Callable[[str], None] | None = None
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            root: holds everything; made at the first write.
+            lock_timeout: seconds to wait for other threads and processes before `StoreUnavailable`.
+            on_wait: told once, in a sentence, about each wait of more than half a second.
+        """
+        self._access = Access(root, lock_timeout, on_wait)
+
+    def create(self, collection: str, spec: CollectionSpec) -> None:
+        """Make a collection, or bring an existing one to another HNSW, quantization or payload indexes.
+
+        Raises:
+            StoreError: one exists with another dimension or distance, or an alias has that name.
+        """
+        with self._access.changing(collection) as handle:
+            if collection in self.aliases():
+                raise StoreError(f"{collection!r} is an alias: choose another name for the collection")
+            building.ensure(self._access.registry, handle, collection, spec)
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection.
+
+        Raises:
+            StoreError: an alias points to it.
+        """
+        with self._access.changing(collection) as handle:
+            aliases = [alias for alias, target in self.aliases().items() if target == collection]
+            if aliases:
+                raise StoreError(
+                    f"{collection!r} is what readers of {aliases[0]!r} see: point that alias elsewhere first"
+                )
+            handle.close_shard()
+            self._access.registry.discard(collection)
+
+    def collections(self) -> list[str]:
+        """The names of the collections, sorted."""
+        return self._access.registry.collections()
+
+    def info(self, name: str) -> CollectionInfo:
+        """What the engine reports of a collection."""
+        from qdrant_edge import CountRequest
+
+        with self._access.using(name) as opened, engine.engine_errors(f"looking at {opened.name!r}"):
+            report = opened.shard.info()
+            return CollectionInfo(
+                name=opened.name,
+                points=opened.shard.count(CountRequest(exact=True)),
+                dimension=opened.spec.dimension,
+                distance=opened.spec.distance,
+                indexed_vectors=report.indexed_vectors_count,
+                segments=report.segments_count,
+                payload_indexes=models.by_port_key(engine.reported_indexes(opened.shard), opened.spec),
+            )
+
+    def upsert(self, name: str, points: Points) -> None:
+        """Write points, flushed to disk when this returns; all are checked before the lock is taken.
+
+        Raises:
+            StoreError: names the first row that cannot be written; none was.
+            StorageError: the disk is full; none was written.
+        """
+        from qdrant_edge import UpdateOperation
+
+        collection, spec = self._access.resolve(name)
+        checked = validation.checked_points(points, spec)
+        rows = models.engine_points(checked.ids, checked.vectors, checked.payloads)
+        operations = [UpdateOperation.upsert_points([*page]) for page in _pages(rows, PAGE)]
+        self._write(collection, operations, validation.written_bytes(checked))
+
+    def set_payloads(self, name: str, payloads: Mapping[str, Payload]) -> None:
+        """Replace the payloads of existing points; ids that are not there are ignored."""
+        from qdrant_edge import UpdateOperation
+
+        collection, _ = self._access.resolve(name)
+        ids = validation.checked_ids(payloads)
+        checked = {key: validation.checked_payload(payloads[key], f"point {key}") for key in ids}
+        for page in _pages(ids, PAGE):
+            with self._access.using(collection) as opened, engine.engine_errors(f"reading {collection!r}"):
+                # The engine refuses an operation, and what follows it, at the first id that is not there.
+                present = [
+                    str(record.id)
+                    for record in opened.shard.retrieve([*page], with_payload=False, with_vector=False)
+                ]
+                writes = [UpdateOperation.overwrite_payload([key], checked[key]) for key in present]
+                self._write(collection, writes, validation.payload_bytes([checked[key] for key in present]))
+
+    def delete(self, name: str, ids: Iterable[str]) -> None:
+        """Remove points, flushed to disk when this returns; ids that are not there are ignored."""
+        from qdrant_edge import UpdateOperation
+
+        collection, _ = self._access.resolve(name)
+        for page in _pages(validation.checked_ids(ids), 10 * PAGE):
+            self._write(collection, [UpdateOperation.delete_points([*page])], 256 * len(page))
+
+    def retrieve(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
+        """Return the points that exist among `ids`, in no particular order."""
+        found: list[StoredPoint] = []
+        collection, _ = self._access.resolve(name)
+        for page in _pages(validation.checked_ids(ids), PAGE):
+            with self._access.using(collection) as opened, engine.engine_errors(f"reading {opened.name!r}"):
+                found += map(
+                    models.stored_point,
+                    opened.shard.retrieve([*page], with_payload=True, with_vector=vectors),
+                )
+        return found
+
+    def scroll(self, name: str, *, page: int = 1000, vectors: bool = False) -> Iterator[StoredPoint]:
+        """Walk over all points in the order of their ids; the lock is free between two pages.
+
+        What is written meanwhile appears if its id comes later. An alias is followed once, at the start.
+        """
+        if page < 1:
+            raise StoreError(f"a page of {page} points holds nothing: give 1 or more")
+        collection, _ = self._access.resolve(name)
+        return self._scroll(collection, page, vectors=vectors)
+
+    def count(self, name: str, where: Mapping[str, Scalar] | None = None) -> int:
+        """Count exactly the points whose payload has all the values of `where`."""
+        from qdrant_edge import CountRequest
+
+        request = CountRequest(exact=True, filter=models.engine_filter(where))
+        with self._access.using(name) as opened, engine.engine_errors(f"counting in {opened.name!r}"):
+            return opened.shard.count(request)
+
+    def search(
+        self,
+        name: str,
+        vector: "NDArray[np.float32]",
+        *,
+        limit: int,
+        where: Mapping[str, Scalar] | None = None,
+    ) -> list[Hit]:
+        """Return the nearest points, best first, among those whose payload matches `where`.
+
+        A key may descend into nested mappings (`author.name`); in a list, any element may match; 1 equals 1.0.
+        """
+        with self._access.using(name) as opened, engine.engine_errors(f"searching in {opened.name!r}"):
+            query = validation.checked_query(vector, opened.spec)
+            request = models.search_request(query, max(limit, 0), where, opened.spec)
+            return [models.hit(point) for point in opened.shard.query(request)]
+
+    def aliases(self) -> dict[str, str]:
+        """Alias to collection."""
+        return self._access.registry.aliases()
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """Let readers of `alias` see `collection` from now on: the replacement of one file.
+
+        Raises:
+            IndexNotFound: there is no such collection.
+            StoreError: a collection has the name of the alias.
+        """
+        self._access.rest()
+        with self._access.registry.locked():
+            if self._access.registry.sidecar(collection) is None:
+                raise not_found(collection)
+            if self._access.registry.sidecar(alias) is not None:
+                raise StoreError(f"{alias!r} is a collection: choose another name for the alias")
+            self._access.registry.write_aliases({**self._access.registry.aliases(), alias: collection})
+
+    def close(self) -> None:
+        """Close what a session left open; safe to call twice, and the store may be used again."""
+        self._access.rest()
+
+    @contextmanager
+    def session(self, name: str) -> Iterator[None]:
+        """Leave a collection open between the calls inside, which saves its opening at each of them.
+
+        Another process that waits is let in at the end of the next call; so do not idle in here.
+        """
+        collection, _ = self._access.resolve(name)
+        with self._access.handle(collection).session():
+            yield
+
+    def optimize(self, name: str) -> bool:
+        """Build the HNSW graph and the compressed vectors, and reclaim deleted points. Maintenance: may take minutes.
+
+        It holds the interpreter and the collection's lock throughout. Below about 50,000 points it is not needed.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        with self._access.using(name) as opened, engine.engine_errors(f"optimizing {opened.name!r}"):
+            require_space(opened.folder, 2 * size_on_disk(opened.folder) + WRITE_MARGIN)
+            changed = opened.shard.optimize()
+            opened.shard.flush()
+            return changed
+
+    def _write(self, collection: str, operations: "Sequence[UpdateOperation]", needed: int) -> None:
+        with self._access.using(collection) as opened, engine.engine_errors(f"writing to {collection!r}"):
+            require_space(opened.folder, needed + WRITE_MARGIN)
+            for operation in operations:
+                opened.shard.update(operation)
+            opened.shard.flush()
+
+    def _scroll(self, collection: str, page: int, *, vectors: bool) -> Iterator[StoredPoint]:
+        from qdrant_edge import ScrollRequest
+
+        offset: PointId | None = None
+        while True:
+            request = ScrollRequest(offset=offset, limit=page, with_payload=True, with_vector=vectors)
+            with self._access.using(collection) as opened, engine.engine_errors(f"reading {collection!r}"):
+                records, offset = opened.shard.scroll(request)
+            yield from map(models.stored_point, records)
+            if offset is None:
+                return
+
+
+def _pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
