@@ -4,6 +4,7 @@ Adapters implement them without inheriting; `tests/contract/` holds one suite fo
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines_persistence.records import (
@@ -121,10 +122,15 @@ class VectorStore(Protocol):
 
     `name` is a collection or an alias, except where a method says otherwise. Every method raises
     `StoreUnavailable` when the store does not answer and `StoreError` when it refuses.
+
+    A `where` names payload keys, a dot descends into a mapping; a list matches if one of its elements does, and
+    numbers compare as numbers (1 equals 1.0).
     """
 
     def create(self, collection: str, spec: CollectionSpec) -> None:
-        """Make a collection with its payload indexes and verify it; nothing happens if an equal one exists.
+        """Make a collection with its payload indexes and verify it.
+
+        Nothing happens if an equal one exists; other tuning or other payload indexes are applied to it.
 
         Raises:
             StoreError: one of that name exists with another dimension or distance.
@@ -136,6 +142,9 @@ class VectorStore(Protocol):
         Raises:
             StoreError: an alias points to it.
         """
+
+    def session(self, name: str) -> AbstractContextManager[None]:
+        """Keep a collection ready for a series of calls; never needed, and worth it for many."""
 
     def collections(self) -> list[str]:
         """The names of the collections, sorted."""

@@ -135,7 +135,7 @@ class Writer:
             return
         with self.report.stage("record"):
             drafts = self.ledger.begin(self.generation, [member.draft for member in batch if member.draft])
-        with self.report.stage("write"):
+        with self.report.stage("write"), self.store.session(self.generation.collection):
             self._write_points(batch, drafts, vectors)
         with self.report.stage("record"):
             self.ledger.finish(self.generation, drafts)

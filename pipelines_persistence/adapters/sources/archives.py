@@ -124,7 +124,7 @@ class ArchiveSource:
             return SourceEntry(self.name, path, problem=found)
         return SourceEntry(self.name, path, found.size, found.signature)
 
-    def _resolve(self, member: Member) -> Member | DocumentError:
+    def _resolve(self, member: Member) -> Member | DocumentError:  # noqa: PLR0911 - a table of kinds
         """Return the file that a member is or leads to, or why there is none."""
         if _leaves(member.name):
             return DocumentError(Reason.LINK_OUTSIDE_ROOT, "its name leaves the archive")

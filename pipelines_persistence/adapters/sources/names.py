@@ -10,9 +10,9 @@ _DIGITS = 8
 
 
 def printable(name: str) -> str:
-    """Return a name in NFC, with bytes that are no UTF-8 and control characters percent-encoded.
+    r"""Return a name in NFC, with bytes that are no UTF-8 and control characters percent-encoded.
 
-    >>> printable("caf\\udce9.txt")
+    >>> printable("caf\udce9.txt")
     'caf%E9.txt'
     """
     raw = name.encode("utf-8", "surrogateescape" if _only_escaped_bytes(name) else "surrogatepass")

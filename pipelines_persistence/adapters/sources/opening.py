@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from pipelines_persistence.adapters.sources.archives import ArchiveSource
 from pipelines_persistence.adapters.sources.globs import PathFilter
 from pipelines_persistence.adapters.sources.local import FolderSource
-from pipelines_persistence.adapters.sources.remote import BucketSource, open_filesystem
+from pipelines_persistence.adapters.sources.remote import BucketSource, open_filesystem, redacted
 from pipelines_persistence.adapters.sources.tarred import Tar
 from pipelines_persistence.adapters.sources.zipped import Zip
 from pipelines_persistence.configuration import SourceConfig
@@ -64,9 +64,11 @@ def _python_packages(config: SourceConfig) -> FolderSource:
 def _remote(config: SourceConfig, path_filter: PathFilter) -> Source:
     filesystem, location = open_filesystem(config.uri)
     if container := _container(config.uri):
-        archive = container(filesystem, location, config.uri)
+        archive = container(filesystem, location, redacted(config.uri))
         return ArchiveSource(config.name, config.metadata, archive, path_filter)
-    return BucketSource(config.name, config.metadata, filesystem, location, config.uri, path_filter)
+    return BucketSource(
+        config.name, config.metadata, path_filter, filesystem=filesystem, root=location, uri=config.uri
+    )
 
 
 def _container(name: str) -> type[Zip] | type[Tar] | None:

@@ -30,10 +30,11 @@ class BucketSource:
         self,
         name: str,
         metadata: Mapping[str, Json],
+        path_filter: PathFilter,
+        *,
         filesystem: Any,  # noqa: ANN401 - fsspec is untyped
         root: str,
         uri: str,
-        path_filter: PathFilter,
     ) -> None:
         """Keep where the tree is; `root` is the URI without its protocol, `uri` is for messages."""
         self.name = name
@@ -118,7 +119,7 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     Raises:
         ConfigurationError: no such protocol, or its package is not installed.
     """
-    import fsspec  # noqa: PLC0415 - slow
+    import fsspec
 
     protocol = uri.partition("://")[0].rpartition("::")[2]
     try:

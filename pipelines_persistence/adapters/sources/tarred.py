@@ -1,6 +1,7 @@
 """The .tar container, plain or compressed."""
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import posixpath
@@ -115,21 +116,19 @@ class Tar:
 
 
 def _unpack(opener: Any, packed: IO[bytes], bound: int) -> IO[bytes]:  # noqa: ANN401
-    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - returned
-    try:
-        with opener(packed, "rb") as stream:
-            while piece := stream.read(_PIECE):
-                unpacked.write(piece)
-                if unpacked.tell() > bound:
-                    raise tarfile.ReadError(f"it unpacks to more than {bound:,} bytes")
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
-        unpacked.close()
-        raise tarfile.ReadError(f"truncated or damaged ({error})") from error
-    except BaseException:
-        unpacked.close()
-        raise
-    unpacked.seek(0)
-    return unpacked
+    with contextlib.ExitStack() as stack:
+        unpacked = stack.enter_context(tempfile.TemporaryFile())
+        try:
+            with opener(packed, "rb") as stream:
+                while unpacked.tell() <= bound and (piece := stream.read(_PIECE)):
+                    unpacked.write(piece)
+        except (EOFError, zlib.error, lzma.LZMAError) as error:
+            raise tarfile.ReadError(f"truncated or damaged ({error})") from error
+        if unpacked.tell() > bound:
+            raise tarfile.ReadError(f"it unpacks to more than {bound:,} bytes")
+        unpacked.seek(0)
+        stack.pop_all()
+        return unpacked
 
 
 def _member(info: tarfile.TarInfo, archive: str | None) -> Member:

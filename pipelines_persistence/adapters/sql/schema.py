@@ -50,7 +50,7 @@ documents = sa.Table(
     "documents",
     metadata,
     sa.Column("id", _big_id, primary_key=True),
-    sa.Column("generation_id", sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("generation_id", _big_id, sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
     sa.Column("source", sa.String(63), nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("outcome", sa.String(16), nullable=False),
@@ -70,7 +70,7 @@ documents = sa.Table(
 chunks = sa.Table(
     "chunks",
     metadata,
-    sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("document_id", _big_id, sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("point_id", sa.String(36), primary_key=True),
     sa.Column("text_hash", sa.String(64), nullable=False),
     sa.Column("payload_hash", sa.String(64), nullable=False),

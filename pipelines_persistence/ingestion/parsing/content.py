@@ -1,5 +1,6 @@
 """One document, in this process: detect, then hand it to the parser of its kind."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pipelines_persistence.errors import DocumentError, Reason
@@ -12,6 +13,21 @@ from pipelines_persistence.ingestion.parsing.limits import Limits
 from pipelines_persistence.records import ParsedDocument
 
 _MAX_NESTED = 3
+_OF_BYTES: dict[Kind, Callable[[bytes], ParsedDocument]] = {
+    Kind.HTML: parse_html,
+    Kind.NOTEBOOK: structured.parse_notebook,
+    Kind.EMAIL: text.parse_email,
+    Kind.PACKAGE: text.parse_package,
+    Kind.MARKDOWN: text.parse_markdown,
+    Kind.RST: text.parse_rst,
+    Kind.CODE: text.parse_code,
+    Kind.PLAIN: text.parse_plain,
+}
+_BOUNDED: dict[Kind, Callable[[bytes, Limits], ParsedDocument]] = {
+    Kind.PDF: pdf.parse_pdf,
+    Kind.JSON: structured.parse_json,
+    Kind.JSONL: structured.parse_jsonl,
+}
 
 
 def parse_content(data: bytes, path: str, limits: Limits, found: Format | None = None) -> ParsedDocument:
@@ -49,39 +65,21 @@ def unpacked(data: bytes, path: str, limits: Limits, found: Format) -> tuple[byt
     raise DocumentError(Reason.EXPANSION, "gzip within gzip within gzip")
 
 
-def _parse(data: bytes, path: str, limits: Limits, found: Format) -> ParsedDocument:  # noqa: PLR0911 - a table
+def _parse(data: bytes, path: str, limits: Limits, found: Format) -> ParsedDocument:
+    if found.kind in _OF_BYTES:
+        return _OF_BYTES[found.kind](data)
+    if found.kind in _BOUNDED:
+        return _BOUNDED[found.kind](data, limits)
     match found.kind:
-        case Kind.PDF:
-            return pdf.parse_pdf(data, limits)
         case Kind.DOCX:
             return office.parse_docx(data, found.media_type)
         case Kind.PPTX:
             return office.parse_pptx(data, found.media_type, limits)
         case Kind.SPREADSHEET:
             return office.parse_spreadsheet(data, found.media_type, limits)
-        case Kind.HTML:
-            return parse_html(data)
         case Kind.CSV:
             return structured.parse_csv(data, path, limits)
-        case Kind.JSON:
-            return structured.parse_json(data, limits)
-        case Kind.JSONL:
-            return structured.parse_jsonl(data, limits)
-        case Kind.NOTEBOOK:
-            return structured.parse_notebook(data)
-        case Kind.EMAIL:
-            return text.parse_email(data)
-        case Kind.PACKAGE:
-            return text.parse_package(data)
-        case Kind.MARKDOWN:
-            return text.parse_markdown(data)
-        case Kind.RST:
-            return text.parse_rst(data)
-        case Kind.CODE:
-            return text.parse_code(data)
-        case Kind.PLAIN:
-            return text.parse_plain(data)
-        case Kind.EPUB | Kind.GZIP:
+        case _:
             raise DocumentError(Reason.UNSUPPORTED, f"{found.media_type} cannot be parsed")
 
 

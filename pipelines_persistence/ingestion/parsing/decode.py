@@ -78,8 +78,8 @@ def _decode(data: bytes, declared: str | None) -> str:
         raise DocumentError(Reason.BINARY, "neither text nor a format that can be parsed")
     if data.isascii() and (text := _switching(data)) is not None:
         return text
-    for codec in ("utf-8", declared or declared_encoding(data)):
-        if codec and (text := _strictly(data, codec)) is not None:
+    for name in ("utf-8", declared or declared_encoding(data)):
+        if name and (text := _strictly(data, name)) is not None:
             return text
     return _guess(data)
 

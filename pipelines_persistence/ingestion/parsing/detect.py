@@ -82,14 +82,23 @@ _MAGIC: tuple[tuple[bytes, int, str], ...] = (
     (b"{\\rtf", 0, "application/rtf"),
     (b"%!PS", 0, "application/postscript"),
 )
-_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
+_HTML = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL
+)
 _SVG = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+svg[^>]*>\s*)?<svg[\s>]", re.I | re.S
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+svg[^>]*>\s*)?<svg[\s>]",
+    re.IGNORECASE | re.DOTALL,
 )
 _MAIL = re.compile(
     rb"(?:(?:Return-Path|Received|Delivered-To|From|Message-ID|MIME-Version|X-[\w-]+):[^\n]*\n(?:[ \t][^\n]*\n)*){2}",
-    re.I,
+    re.IGNORECASE,
 )
+_CODE = """
+.py .pyi .pyx .js .mjs .cjs .ts .tsx .jsx .vue .svelte .java .kt .scala .groovy .c .h .cc .cpp .hpp .cs .go .rs
+.rb .php .swift .m .lua .pl .pm .r .jl .ex .exs .erl .hs .clj .sh .bash .zsh .fish .ps1 .bat .sql .graphql .proto
+.tf .css .scss .less .xml .xsd .xsl .yaml .yml .toml .ini .cfg .conf .properties .env .cmake .mk .gradle .json5
+.dockerfile .jsonc .nix .el .lisp .vim .asm .s .f90 .cu .sol .zig .dart .diff .patch
+"""
 _SUFFIXES = {
     Kind.MARKDOWN: (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"),
     Kind.RST: (".rst", ".rest", ".rst.txt"),
@@ -99,12 +108,7 @@ _SUFFIXES = {
     Kind.JSONL: (".jsonl", ".ndjson", ".jsonlines"),
     Kind.NOTEBOOK: (".ipynb",),
     Kind.EMAIL: (".eml", ".mht", ".mhtml"),
-    Kind.CODE: tuple(
-        ".py .pyi .pyx .js .mjs .cjs .ts .tsx .jsx .vue .svelte .java .kt .scala .groovy .c .h .cc .cpp .hpp .cs .go .rs .rb .php "
-        ".swift .m .lua .pl .pm .r .jl .ex .exs .erl .hs .clj .sh .bash .zsh .fish .ps1 .bat .sql .graphql .proto .tf "
-        ".css .scss .less .xml .xsd .xsl .yaml .yml .toml .ini .cfg .conf .properties .env .cmake .mk .gradle .dockerfile "
-        ".json5 .jsonc .nix .el .lisp .vim .asm .s .f90 .cu .sol .zig .dart .diff .patch".split()
-    ),
+    Kind.CODE: tuple(_CODE.split()),
 }
 _MEDIA_TYPES = {
     Kind.MARKDOWN: "text/markdown",

@@ -39,7 +39,7 @@ def parse_html(data: bytes, declared: str | None = None) -> ParsedDocument:
 
 def convert_page(text: str) -> ParsedDocument:
     """Return the main content of a decoded page as Markdown."""
-    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415
+    from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(text)
     title, metadata = _title(tree), _metadata(tree)
@@ -55,7 +55,7 @@ def convert_page(text: str) -> ParsedDocument:
 
 def to_markdown(html: str) -> str:
     """Write HTML as Markdown: structure kept, addresses of links and pictures dropped as noise for retrieval."""
-    from html_to_markdown import ConversionOptions, convert  # noqa: PLC0415
+    from html_to_markdown import ConversionOptions, convert
 
     options = ConversionOptions(
         heading_style="atx",

@@ -2,13 +2,14 @@
 
 import io
 import logging
+import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 from pipelines_persistence.errors import DocumentError, Reason
 from pipelines_persistence.ingestion.parsing.decode import normalize
-from pipelines_persistence.ingestion.parsing.html import to_markdown
+from pipelines_persistence.ingestion.parsing.html import convert_page
 from pipelines_persistence.ingestion.parsing.limits import Limits
 from pipelines_persistence.ingestion.parsing.tables import records_as_text
 from pipelines_persistence.records import Json, Markup, ParsedDocument
@@ -24,14 +25,15 @@ def parse_docx(data: bytes, media_type: str) -> ParsedDocument:
     Raises:
         DocumentError: MALFORMED.
     """
-    import mammoth  # noqa: PLC0415
+    import mammoth
 
     logging.disable(logging.CRITICAL)
     with _damage("a damaged Word document"):
         pictures = mammoth.images.img_element(lambda _: {})
         found = mammoth.convert_to_html(io.BytesIO(data), style_map=_STYLES, convert_image=pictures)
         title, metadata = _properties(data)
-    return ParsedDocument(to_markdown(found.value), Markup.MARKDOWN, media_type, title, metadata)
+    page = convert_page(found.value)
+    return ParsedDocument(page.text, Markup.MARKDOWN, media_type, title or page.title, metadata)
 
 
 def parse_pptx(data: bytes, media_type: str, limits: Limits) -> ParsedDocument:
@@ -40,7 +42,7 @@ def parse_pptx(data: bytes, media_type: str, limits: Limits) -> ParsedDocument:
     Raises:
         DocumentError: MALFORMED or TOO_MANY_PAGES.
     """
-    from pptx import Presentation  # noqa: PLC0415
+    from pptx import Presentation
 
     with _damage("a damaged presentation"):
         presentation = Presentation(io.BytesIO(data))
@@ -57,7 +59,7 @@ def parse_spreadsheet(data: bytes, media_type: str, limits: Limits) -> ParsedDoc
     Raises:
         DocumentError: ENCRYPTED, MALFORMED, TOO_MANY_PAGES or TOO_LARGE.
     """
-    import python_calamine as calamine  # noqa: PLC0415
+    import python_calamine as calamine
 
     try:
         with calamine.load_workbook(io.BytesIO(data)) as workbook:
@@ -104,12 +106,10 @@ def _cell(value: object) -> str:
 
 def _properties(data: bytes) -> tuple[str, dict[str, Json]]:
     """Return title and author from the part that all Open XML files may have."""
-    import xml.etree.ElementTree as ET  # noqa: PLC0415, S405 - in the sandbox; expat bounds entities
-
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if _CORE not in archive.namelist():
             return "", {}
-        root = ET.fromstring(archive.read(_CORE))  # noqa: S314
+        root = ET.fromstring(archive.read(_CORE))  # noqa: S314 - in the sandbox, and expat bounds entities
     title = " ".join((root.findtext("dc:title", "", _NAMESPACES)).split())
     author = " ".join((root.findtext("dc:creator", "", _NAMESPACES)).split())
     return normalize(title), {"author": normalize(author)} if author else {}

@@ -11,6 +11,8 @@ from pipelines_persistence.records import Json, Markup, ParsedDocument
 MEDIA_TYPE = "application/pdf"
 _SOFT_HYPHEN = re.compile("[\ufffe\x02\u00ad]\n?")
 """What PDFium writes where a word was divided at the end of a line."""
+_LEADERS = re.compile(r"(?:[.·…] ?){4,}")
+"""The dots between an entry of a table of contents and its page: many tokens, no meaning."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -20,7 +22,7 @@ def parse_pdf(data: bytes, limits: Limits) -> ParsedDocument:
     Raises:
         DocumentError: ENCRYPTED, MALFORMED, TOO_MANY_PAGES or TOO_LARGE.
     """
-    import pypdfium2 as pdfium  # noqa: PLC0415
+    import pypdfium2 as pdfium
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -57,7 +59,7 @@ def _page(document: "pypdfium2.PdfDocument", number: int) -> str:  # type: ignor
     try:
         text_page = page.get_textpage()
         try:
-            return _clean(text_page.get_text_range()).strip()
+            return _LEADERS.sub("... ", _clean(text_page.get_text_range())).strip()
         finally:
             text_page.close()
     finally:

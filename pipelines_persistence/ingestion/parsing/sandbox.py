@@ -14,7 +14,7 @@ from typing import IO
 
 import msgspec
 
-from pipelines_persistence.errors import DocumentError, Reason
+from pipelines_persistence.errors import Reason
 from pipelines_persistence.ingestion.parsing.limits import Limits
 from pipelines_persistence.ingestion.parsing.messages import LENGTH, Answer, Request, encode
 from pipelines_persistence.records import ParsedDocument
@@ -77,7 +77,7 @@ class _Child:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own worker
             [sys.executable, "-P", "-m", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

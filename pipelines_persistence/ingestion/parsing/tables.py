@@ -14,6 +14,8 @@ from pipelines_persistence.ingestion.parsing.limits import Limits
 _NUMBER = re.compile(r"[-+]?[\d.,:/ ]+%?")
 _SNIFFED = 64 * 1024
 _MAX_FIELD = 1 << 24
+_RECORD_LINES = 40
+"""A mapping of up to this many values is one record; a larger one is a list of them."""
 
 
 def csv_as_text(text: str, path: str, limits: Limits) -> str:
@@ -95,29 +97,37 @@ def _line(line: str) -> str:
 
 
 def _records(value: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401
-    """Yield the text of each record: the members of the lists, and of the mappings that are as good as lists."""
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+    """Yield the text of each record: the members of a list, and of a mapping what belongs together."""
+    if isinstance(value, list) and _is_nested(value):
         for item in value:
-            yield from _records(item, path) if isinstance(item, list) else ["\n".join(_flatten(path, item))]
-    elif isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
-        plain = {key: item for key, item in value.items() if not isinstance(item, dict | list)}
-        yield "\n".join(_flatten(path, plain))
-        for key in [key for key in value if key not in plain]:
-            yield from _records(value[key], _below(path, key))
-    else:
-        yield "\n".join(_flatten(path, value))
+            yield from _records(item, path)
+        return
+    lines = list(itertools.islice(_flatten(path, value), _RECORD_LINES + 1))
+    if len(lines) <= _RECORD_LINES or not isinstance(value, dict):
+        yield "\n".join(lines)  # what is no mapping has one line
+        return
+    yield "\n".join(
+        _flatten(path, {key: item for key, item in value.items() if not isinstance(item, dict | list)})
+    )
+    for key, item in value.items():
+        if isinstance(item, dict | list):
+            yield from _records(item, _below(path, key))
+
+
+def _is_nested(value: list[Any]) -> bool:
+    return any(isinstance(item, dict | list) for item in value)
 
 
 def _flatten(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _flatten(_below(path, key), item)
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+    elif isinstance(value, list) and _is_nested(value):
         for item in value:
             yield from _flatten(path, item)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         yield f"{path}: {', '.join(map(_scalar, value))}" if path else ", ".join(map(_scalar, value))
-    elif value is not None and value != "":
+    elif value not in (None, "", []):
         yield f"{path}: {_scalar(value)}" if path else _scalar(value)
 
 

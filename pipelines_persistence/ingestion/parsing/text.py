@@ -1,9 +1,10 @@
 """Formats that are text already: markup, source code, messages, package descriptions."""
 
-import datetime
+import datetime as dt
 import email
 import email.message
 import email.policy
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -108,7 +109,7 @@ def markdown_title(text: str) -> str:
 def rst_title(text: str) -> str:
     """Return the first underlined line, "" without one."""
     lines = text.split("\n", _TITLE_WITHIN)[:_TITLE_WITHIN]
-    for title, underline in zip(lines, lines[1:], strict=False):
+    for title, underline in itertools.pairwise(lines):
         long_enough = len(underline.rstrip()) >= len(title.strip()) > 0
         if long_enough and _RST_LINE.match(underline.rstrip()) and not _RST_LINE.match(title.strip()):
             return title.strip()
@@ -145,13 +146,13 @@ def _typed(value: Mapping[Any, Any]) -> dict[str, Json]:
     return {normalize(str(key)): _json(item) for key, item in value.items()}
 
 
-def _json(value: Any) -> Json:  # noqa: ANN401
+def _json(value: Any) -> Json:  # noqa: ANN401, PLR0911 - a table of types
     """Return a YAML value as JSON can hold it: dates in ISO 8601, what has no type there as text."""
     if isinstance(value, Mapping):
         return _typed(value)
     if isinstance(value, list | tuple | set):
         return [_json(item) for item in value]
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return value.isoformat()
     if value is None or isinstance(value, bool):
         return value
@@ -167,7 +168,7 @@ def _dedent(description: str) -> str:
     return "\n".join(re.sub(r"^(?: {7}\|| {8})", "", line) for line in description.split("\n")).strip()
 
 
-def _body(part: email.message.EmailMessage) -> tuple[str, Markup]:
+def _body(part: email.message.MIMEPart) -> tuple[str, Markup]:
     payload = part.get_payload(decode=True)
     assert isinstance(payload, bytes)
     if not payload:

@@ -8,7 +8,6 @@ import math
 import os
 import resource
 import signal
-import sys
 from typing import BinaryIO
 
 import msgspec
@@ -65,4 +64,4 @@ def _answer(body: bytes, limits: Limits) -> Answer:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -28,7 +28,9 @@ def upgrade() -> None:
     op.create_table(
         "documents",
         sa.Column("id", _big_id, primary_key=True),
-        sa.Column("generation_id", sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column(
+            "generation_id", _big_id, sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False
+        ),
         sa.Column("source", sa.String(63), nullable=False),
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("outcome", sa.String(16), nullable=False),
@@ -46,7 +48,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "chunks",
-        sa.Column("document_id", sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "document_id", _big_id, sa.ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("point_id", sa.String(36), primary_key=True),
         sa.Column("text_hash", sa.String(64), nullable=False),
         sa.Column("payload_hash", sa.String(64), nullable=False),

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+
+from pipelines_persistence.errors import ConfigurationError, StorageError
+from pipelines_persistence.schema import json_schema
+from pipelines_persistence.settings import Settings, load_configuration
+
+ROOT = Path(__file__).parents[2]
+
+VALID = """\
+indexes:
+  handbook:
+    sources:
+      - name: pages
+        uri: docs/
+    embedding:
+      backend: hash
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "pipelines.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_configuration(path)
+
+
+def complaint(tmp_path, text):
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    return str(caught.value)
+
+
+def test_the_shipped_configuration_loads():
+    assert load_configuration(ROOT / "pipelines.yaml").indexes
+
+
+def test_the_shipped_schema_is_that_of_the_model():
+    assert (ROOT / "docs" / "pipelines.schema.json").read_text(encoding="utf-8") == json_schema()
+
+
+def test_what_is_left_out_has_its_default(tmp_path):
+    index = load(tmp_path, VALID).indexes["handbook"]
+    assert index.sources[0].include == ("**/*",)
+    assert index.collection.payload_indexes == {"document": "keyword", "source": "keyword"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("backend: hash", "backand: hash", [":7: indexes.handbook.embedding", "did you mean 'backend'?"]),
+        (
+            "backend: hash",
+            "backend: openvino2",
+            [":7: indexes.handbook.embedding.backend", "openvino", "module:attribute"],
+        ),
+        (
+            "uri: docs/",
+            "url: docs/",
+            [":4: indexes.handbook.sources.0", "(key 'uri')", "did you mean 'uri'?"],
+        ),
+        ("name: pages", "name: My Pages", [":4: indexes.handbook.sources.0.name", "'My Pages'"]),
+        (
+            "    embedding:",
+            "    chunking: {tokens: few}\n    embedding:",
+            [":6: indexes.handbook.chunking.tokens", "'few'"],
+        ),
+        ("    embedding:", "    chunking: {tokens: 32, overlap: 20}\n    embedding:", ["at most half"]),
+        ("  handbook:", "  Hand book:", [":2: indexes", "Hand book"]),
+        ("sources:\n", "sources: []\n    x:\n", [":3: indexes.handbook.sources", "at least 1 item"]),
+        ("indexes:", "indices:", [":1: ", "unknown key", "did you mean 'indexes'?"]),
+        (
+            "backend: hash",
+            "backend: hash\n      backend: openvino",
+            [":8: backend: given twice, first in line 7"],
+        ),
+        ("backend: hash", "backend: [hash", ["no valid YAML"]),
+    ],
+)
+def test_a_wrong_key_or_value_names_file_line_path_and_remedy(tmp_path, old, new, expected):
+    message = complaint(tmp_path, VALID.replace(old, new, 1))
+    assert str(tmp_path / "pipelines.yaml") in message
+    for part in expected:
+        assert part in message
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path):
+    doubled = VALID.replace("uri: docs/\n", "uri: docs/\n      - name: pages\n        uri: more/\n")
+    assert "two sources are named 'pages'" in complaint(tmp_path, doubled)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    message = complaint(tmp_path, VALID.replace("uri: docs/", "url: docs/").replace("backend:", "backand:"))
+    assert len(message.splitlines()) == 3
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(ConfigurationError, match="PIPELINES_CONFIG"):
+        load_configuration(tmp_path / "nowhere.yaml")
+
+
+def test_an_empty_file_is_told_to_be_empty(tmp_path):
+    assert "pipelines.yaml:1" in complaint(tmp_path, "")
+
+
+def test_a_home_that_cannot_be_written_is_a_clear_error(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(StorageError, match="PIPELINES_HOME"):
+        Settings(home=blocked / "home").home_directory()
+
+
+def test_the_environment_names_home_and_configuration(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIPELINES_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIPELINES_CONFIG", str(tmp_path / "p.yaml"))
+    assert Settings().home_directory() == tmp_path / "home"
+    assert Settings().config == tmp_path / "p.yaml"
+    assert list((tmp_path / "home").iterdir()) == []
