@@ -62,7 +62,7 @@ def ingest(
         engine = _engine(platform, index, docs, embedder, chunk_tokens)
         with console.progress(f"ingesting {engine.name}") as show:
 
-            def notify(report: Report) -> None:
+            def notify(report: "Report") -> None:
                 show(report)
                 pending.check()
 

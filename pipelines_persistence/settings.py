@@ -78,8 +78,15 @@ def load_configuration(path: Path) -> PipelinesConfig:
     try:
         return PipelinesConfig.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(path, root, dict(detail)) for detail in error.errors()]
+        details = [dict(detail) for detail in error.errors()]
+        lines = [_explain(path, root, detail) for detail in details if not _is_consequence(detail, details)]
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _is_consequence(detail: dict[str, Any], details: Sequence[dict[str, Any]]) -> bool:
+    """Whether something is only wrong because of a mistake below it: a list is too short for its items are invalid."""
+    place = detail["loc"]
+    return any(other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in details)
 
 
 def _explain(path: Path, root: yaml.Node | None, detail: dict[str, Any]) -> str:

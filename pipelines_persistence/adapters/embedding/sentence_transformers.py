@@ -8,7 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines_persistence.adapters.embedding.models import ModelFolder, file_sha256, find_model
-from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer
+from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer, well_formed
 from pipelines_persistence.adapters.embedding.vectors import normalized, require_within, verified
 from pipelines_persistence.errors import ConfigurationError, EmbeddingError
 
@@ -90,23 +90,25 @@ class SentenceTransformersEmbedder:
         """
         counts = self.tokenizer.count(texts)
         require_within(self.max_tokens, [count + self.special_tokens for count in counts])
-        return self._embed(list(texts), "encode_document")
+        return self._embed(texts, "encode_document")
 
     def embed_query(self, text: str) -> "NDArray[np.float32]":
         """Return a unit vector, shape (dimension,), float32; a longer text is cut at `max_tokens`."""
         vector: NDArray[np.float32] = self._embed([text], "encode_query")[0]
         return vector
 
-    def _embed(self, texts: list[str], method: str) -> "Matrix":
+    def _embed(self, texts: Sequence[str], method: str) -> "Matrix":
         if not texts:
             return verified([], 0, self.dimension)
         with self._lock:  # tokenizers and devices are not safe to share
             encode = getattr(self._encoder, method)
             try:
-                vectors = encode(texts, convert_to_tensor=True, show_progress_bar=False).float().cpu().numpy()
+                vectors = encode(
+                    list(map(well_formed, texts)), convert_to_tensor=True, show_progress_bar=False
+                )
             except RuntimeError as error:
                 raise EmbeddingError(f"the model {self._name!r} fails: {error}") from error
-        return normalized(verified(vectors, len(texts), self.dimension))
+        return normalized(verified(vectors.float().cpu(), len(texts), self.dimension))
 
     @cached_property
     def _folder(self) -> ModelFolder:

@@ -84,6 +84,11 @@ def pieces(text: str) -> Iterator[str]:
     yield text[start:] if start else text
 
 
+def well_formed(text: str) -> str:
+    """Replace halves of surrogate pairs, which no encoding has, by question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 class HuggingFaceTokenizer:
     """The `Tokenizer` port over a `tokenizer.json`, without the truncation and padding that it asks for."""
 
@@ -118,8 +123,9 @@ class HuggingFaceTokenizer:
             TypeError,
             UnicodeEncodeError,
         ):  # half of a surrogate pair, as in an argument that is no UTF-8
-            whole = [text.encode(errors="replace").decode() for text in texts]
-            return self._reference.encode_batch_fast(whole, add_special_tokens=special)
+            return self._reference.encode_batch_fast(
+                list(map(well_formed, texts)), add_special_tokens=special
+            )
 
     def _pieces(self, texts: Sequence[str]) -> Iterator[tuple[int, str]]:
         for position, text in enumerate(texts):
