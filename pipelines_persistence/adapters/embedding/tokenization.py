@@ -59,6 +59,7 @@ _AGREED = (
 _DISPUTED = re.compile(f"[^{''.join(f'{chr(first)}-{chr(last)}' for first, last in _AGREED)}]")
 _BLANK = re.compile(r"[ \n]")
 
+_SPECIAL = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 _USUAL_BERT: dict[str, dict[str, object]] = {
     "normalizer": {
         "type": "BertNormalizer",
@@ -143,9 +144,13 @@ class HuggingFaceTokenizer:
 
     @cached_property
     def _is_usual_bert(self) -> bool:
-        settings = json.loads(self._path.read_bytes())
-        return all(
-            {**usual, **(settings.get(part) or {})} == (settings.get(part) or {})
+        try:
+            settings = json.loads(self._path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{self._path} is not a tokenizer: {error}") from error
+        added = {token["content"] for token in settings.get("added_tokens") or ()}
+        return added <= _SPECIAL and all(
+            {**(settings.get(part) or {}), **usual} == settings.get(part)
             for part, usual in _USUAL_BERT.items()
         )
 

@@ -23,7 +23,7 @@ from pipelines_persistence.ingestion.parsing import frequencies as known
 _ASCII = math.log(1 / 55)
 _CACHE_SHARE = 0.25
 _SCRIPT_MIX = math.log(0.01)
-_SCRIPT_CHANGE = math.log(0.2)
+_SCRIPT_CHANGE = math.log(0.05)
 _CASE_BREAK = math.log(0.03)
 _ACCENT_RUN = math.log(0.12)
 _STRAY_MARK = math.log(0.02)
