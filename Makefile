@@ -47,8 +47,8 @@ e2e: $(DEV) ## Drive the UI in a real browser
 bench: $(DEV) ## Run the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
 
-schema: $(CORE) ## Write the JSON schema of pipelines.yaml to docs/
-	$(BIN)/python -m pipelines_persistence.schema docs/pipelines.schema.json
+schema: $(CORE) ## Write the reference and the JSON schema of pipelines.yaml to docs
+	$(BIN)/python -m pipelines_persistence.schema docs
 
 pins: $(DEV) ## Write constraints.txt from what is installed
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze --exclude-editable \

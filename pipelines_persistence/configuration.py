@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType, Scalar
+from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType, Scalar, payload_key
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 CUSTOM_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -117,7 +117,8 @@ class CollectionConfig(Model):
     """Whether the vectors stay on disk instead of in memory."""
 
     payload_indexes: dict[str, IndexedType] = Field(default={"document": "keyword", "source": "keyword"})
-    """Payload key to the type of its index, for fast filters."""
+    """Payload field or metadata key to the type of its index, for fast filters: keyword, integer, float, bool,
+    datetime, uuid, text or geo."""
 
     def spec(self, dimension: int) -> CollectionSpec:
         """Return what the store is asked for, given the dimension of the embedder."""
@@ -127,7 +128,7 @@ class CollectionConfig(Model):
             hnsw=HnswSpec(**self.hnsw.model_dump()),
             quantization=self.quantization,
             on_disk=self.on_disk,
-            payload_indexes=self.payload_indexes,
+            payload_indexes={payload_key(key): kind for key, kind in self.payload_indexes.items()},
         )
 
 

@@ -31,18 +31,20 @@ def build_defs(settings: Settings | None = None, **resource_overrides: Any) -> d
         assets=assets,
         jobs=[ingest_job(name) for name in indexes],
         schedules=[schedule for name, index in indexes.items() for schedule in ingest_schedule(name, index)],
-        resources=_resources(settings) | resource_overrides,
+        resources=_resources(settings, resource_overrides),
         executor=dg.in_process_executor,
     )
 
 
-def _resources(settings: Settings) -> dict[str, Any]:
+def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
     home = settings.home.expanduser().absolute()
-    vector_store = VectorStoreResource(path=str(home / "qdrant"))
+    # An override takes effect in the resources that are built on it, too.
+    vector_store = overrides.get("vector_store", VectorStoreResource(path=str(home / "qdrant")))
     config = str(settings.config.absolute())
     return {
         "vector_store": vector_store,
         "indexing": IndexingResource(home=str(home), config=config, vector_store=vector_store),
+        **overrides,
     }
 
 

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pipelines_persistence.configuration import EmbeddingConfig, IndexConfig
 from pipelines_persistence.errors import IndexNotFound
 from pipelines_persistence.ports import Embedder, Ledger, VectorStore
-from pipelines_persistence.records import Generation, Hit, Scalar
-
-_FIELDS = frozenset(
-    {"document", "source", "title", "media_type", "headings", "ordinal", "start", "end", "tokens"}
-)
+from pipelines_persistence.records import Generation, Hit, Scalar, payload_key
 
 
 @dataclass(frozen=True)
@@ -50,8 +46,3 @@ class Searcher:
             hint = f"there are: {known}" if known else "nothing has been ingested yet"
             raise IndexNotFound(f"no index {index!r} ({hint}); run `pipelines ingest {index}` first")
         return generation
-
-
-def payload_key(key: str) -> str:
-    """Return where a field stands in the payload: what is no field of ours is a key of the document's metadata."""
-    return key if key.split(".", 1)[0] in {*_FIELDS, "metadata"} else f"metadata.{key}"

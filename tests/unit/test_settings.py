@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines_persistence.configuration import CollectionConfig
 from pipelines_persistence.errors import ConfigurationError, StorageError
-from pipelines_persistence.schema import json_schema
+from pipelines_persistence.schema import json_schema, reference
 from pipelines_persistence.settings import Settings, load_configuration
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +36,16 @@ def test_the_shipped_configuration_loads():
     assert load_configuration(ROOT / "pipelines.yaml").indexes
 
 
-def test_the_shipped_schema_is_that_of_the_model():
+def test_the_shipped_schema_and_reference_are_those_of_the_model():
     assert (ROOT / "docs" / "pipelines.schema.json").read_text(encoding="utf-8") == json_schema()
+    assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
+
+
+def test_a_payload_index_on_a_metadata_key_stands_where_the_metadata_is():
+    indexes = (
+        CollectionConfig(payload_indexes={"document": "keyword", "team": "keyword"}).spec(3).payload_indexes
+    )
+    assert indexes == {"document": "keyword", "metadata.team": "keyword"}
 
 
 def test_what_is_left_out_has_its_default(tmp_path):
