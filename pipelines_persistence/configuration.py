@@ -27,7 +27,7 @@ def _known_backend(value: str) -> str:
 class Model(BaseModel):
     """Base of all parts: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class SourceConfig(Model):

@@ -3,7 +3,7 @@
 The command line and the Dagster resources both build on it; nothing below it does.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +16,9 @@ from pipelines_persistence.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
     from pipelines_persistence.adapters.sql.ledger import SqlLedger
     from pipelines_persistence.ingestion.engine import IndexEngine
-    from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, VectorStore
+    from pipelines_persistence.ports import Embedder, EmbeddingCache, VectorStore
     from pipelines_persistence.retrieval.search import Searcher
 
 
@@ -32,17 +31,17 @@ def docs_index(path: str) -> IndexConfig:
 class Platform(AbstractContextManager["Platform"]):
     """Opens adapters when they are first needed and closes them at the end."""
 
-    def __init__(self, settings: Settings | None = None, **adapters: object) -> None:
+    def __init__(self, settings: Settings | None = None, *, store: "VectorStore | None" = None) -> None:
         """Take the settings, by default from the environment.
 
         Args:
             settings: where things are.
-            adapters: ready-made ones by name (`store`, `ledger`), which their owner closes.
+            store: a vector store to use, which its owner closes; by default the embedded one in the home.
         """
         self.settings = settings or Settings()
+        self._store = store
         self._embedders: dict[EmbeddingConfig, Embedder] = {}
-        self._given = frozenset(adapters)
-        self.__dict__.update(adapters)
+        self._exits = ExitStack()
 
     @cached_property
     def home(self) -> Path:
@@ -50,11 +49,15 @@ class Platform(AbstractContextManager["Platform"]):
         return self.settings.home_directory()
 
     @cached_property
-    def store(self) -> "EdgeVectorStore":
+    def store(self) -> "VectorStore":
         """The vector store."""
         from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
 
-        return EdgeVectorStore(self.home / "qdrant")
+        if self._store:
+            return self._store
+        store = EdgeVectorStore(self.home / "qdrant")
+        self._exits.callback(store.close)
+        return store
 
     @cached_property
     def _database(self) -> "sa.Engine":
@@ -67,7 +70,9 @@ class Platform(AbstractContextManager["Platform"]):
         """The record of what each index should hold."""
         from pipelines_persistence.adapters.sql.ledger import SqlLedger
 
-        return SqlLedger(self._database)
+        ledger = SqlLedger(self._database)
+        self._exits.callback(ledger.close)
+        return ledger
 
     @cached_property
     def cache(self) -> "EmbeddingCache":
@@ -116,11 +121,13 @@ class Platform(AbstractContextManager["Platform"]):
         from pipelines_persistence.ingestion.parsing import Parser
 
         base = self.settings.config.absolute().parent
+        parser = Parser(config.limits)
+        self._exits.callback(parser.close)
         return IndexEngine(
             name=name,
             config=config,
             sources=[open_source(source, base) for source in config.sources],
-            parser=Parser(config.limits),
+            parser=parser,
             embedder=self.embedder(config.embedding),
             cache=self.cache,
             store=self.store,
@@ -129,11 +136,8 @@ class Platform(AbstractContextManager["Platform"]):
         )
 
     def close(self) -> None:
-        """Close what was opened; safe to call twice."""
-        for name in ("store", "ledger"):
-            opened: VectorStore | Ledger | None = self.__dict__.pop(name, None)
-            if opened:
-                opened.close()
+        """Close what was opened, the last first; safe to call twice."""
+        self._exits.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,47 +1,63 @@
 """Runs the engine inside a Dagster step: progress in the log, cancellation between batches, typed failures."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
 from pipelines_persistence.errors import PipelinesError, RunCancelled, TransientError
 from pipelines_persistence.ingestion.engine import Notify
 from pipelines_persistence.ingestion.report import Report
-from pipelines_persistence.interrupts import deferred_interrupts
+from pipelines_persistence.interrupts import PendingInterrupt, deferred_interrupts
 
-_LOG_EVERY = 10.0  # seconds: an event in the log costs a database write
+LOG_EVERY = 10.0  # seconds: an event in the log costs a database write
+RETRIES = 3
+FIRST_WAIT = 5.0  # seconds; doubled with each retry. A cancellation waits for the end of it.
 
 
-def supervised(context: dg.AssetExecutionContext, work: Callable[[Notify], Report]) -> Report:
-    """Do the work of a step.
+@contextmanager
+def supervised(context: dg.AssetExecutionContext) -> Iterator[Notify]:
+    """Yield what the engine tells its progress to, for the block that does the work of a step.
 
     A cancellation from the UI waits until the batch at hand is written and recorded, and is then handed back
     to Dagster, which marks the run as cancelled.
 
     Raises:
-        dagster.Failure: with the message of the error; retries are allowed only where they can help.
+        dagster.Failure: with the message of a permanent error.
+        dagster.RetryRequested: for a transient error. Not by a `RetryPolicy` on the asset: that would retry a step
+            that is being cancelled as well.
     """
-    last = time.monotonic()
     with deferred_interrupts(hand_back=True) as pending:
-
-        def notify(report: Report) -> None:
-            nonlocal last
-            pending.check()
-            if time.monotonic() - last >= _LOG_EVERY:
-                last = time.monotonic()
-                context.log.info(
-                    f"{report.examined}/{report.total} documents, {report.embedded} chunks embedded"
-                )
-
         try:
-            return work(notify)
+            yield _reporter(context, pending)
         except RunCancelled as cancelled:
             context.log.warning(str(cancelled))
             raise
+        except TransientError as error:
+            wait = FIRST_WAIT * 2**context.retry_number
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from _failure(error)
         except PipelinesError as error:
-            raise dg.Failure(
-                description=str(error),
-                metadata={"error": type(error).__name__},
-                allow_retries=isinstance(error, TransientError),
-            ) from error
+            raise _failure(error) from error
+
+
+def _reporter(context: dg.AssetExecutionContext, pending: PendingInterrupt) -> Notify:
+    last = time.monotonic()
+
+    def notify(report: Report) -> None:
+        nonlocal last
+        pending.check()
+        if time.monotonic() - last >= LOG_EVERY:
+            last = time.monotonic()
+            context.log.info(f"{report.examined}/{report.total} documents, {report.embedded} chunks embedded")
+
+    return notify
+
+
+def _failure(error: PipelinesError) -> dg.Failure:
+    # The message says what to do; the stack of the error helps only who maintains this code.
+    failure = dg.Failure(
+        description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
+    )
+    failure.__cause__ = error
+    return failure

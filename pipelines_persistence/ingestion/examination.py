@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from pipelines_persistence.errors import DocumentError, Reason
+from pipelines_persistence.errors import DocumentError, PipelinesError, Reason
 from pipelines_persistence.ingestion.chunking import Chunker
 from pipelines_persistence.ingestion.identity import content_hash, point_id, text_hash, value_hash
 from pipelines_persistence.ingestion.report import Change, Report
@@ -98,15 +98,24 @@ class Examiner:
     def _compare(
         self, source: Source, record: DocumentRecord, known: DocumentRecord | None, data: bytes
     ) -> Examination:
-        with self.report.stage("parse"):
-            parsed = self.parser.parse(data, record.path)
-        with self.report.stage("chunk"):
-            chunks = self.chunker.split(parsed)
-        if not chunks:
-            raise DocumentError(Reason.NO_TEXT)
+        parsed, chunks = self._parse(data, record.path)
         title = parsed.title or _title(record.path, chunks)
         record = replace(record, title=title, media_type=parsed.media_type, chunks=len(chunks))
         return self._draft(record, known, _points(self.index, source, record, parsed, chunks))
+
+    def _parse(self, data: bytes, path: str) -> tuple[ParsedDocument, list[Chunk]]:
+        try:
+            with self.report.stage("parse"):
+                parsed = self.parser.parse(data, path)
+            with self.report.stage("chunk"):
+                chunks = self.chunker.split(parsed)
+        except PipelinesError:
+            raise
+        except Exception as error:  # whatever a document does to a parser, it must not stop the run
+            raise DocumentError(Reason.MALFORMED, f"the parser failed with {type(error).__name__}") from error
+        if not chunks:
+            raise DocumentError(Reason.NO_TEXT)
+        return parsed, chunks
 
     def _draft(
         self, record: DocumentRecord, known: DocumentRecord | None, points: Sequence[NewPoint]

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pipelines_persistence.adapters.embedding.hashing import HashTokenizer
 from pipelines_persistence.adapters.embedding.models import find_model
 from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer
-from pipelines_persistence.adapters.embedding.vectors import verified
 from pipelines_persistence.configuration import DEFAULT_MODEL
 from pipelines_persistence.errors import ConfigurationError, EmbeddingError, PipelinesError
+from pipelines_persistence.ingestion.vectors import verified
 from pipelines_persistence.ports import Tokenizer
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from pipelines_persistence.adapters.embedding.batching import token_batches
 from pipelines_persistence.adapters.embedding.models import file_sha256, require_model
 from pipelines_persistence.adapters.embedding.processors import available_cpus, core, has_bf16
 from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer
-from pipelines_persistence.adapters.embedding.vectors import normalized, require_within, verified
+from pipelines_persistence.adapters.embedding.vectors import normalized, require_within
 from pipelines_persistence.errors import ConfigurationError, EmbeddingError
+from pipelines_persistence.ingestion.vectors import verified
 
 if TYPE_CHECKING:
     import numpy as np

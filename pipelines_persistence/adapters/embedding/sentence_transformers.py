@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines_persistence.adapters.embedding.models import ModelFolder, file_sha256, find_model
 from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer, well_formed
-from pipelines_persistence.adapters.embedding.vectors import normalized, require_within, verified
+from pipelines_persistence.adapters.embedding.vectors import normalized, require_within
 from pipelines_persistence.errors import ConfigurationError, EmbeddingError
+from pipelines_persistence.ingestion.vectors import verified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +135,7 @@ class SentenceTransformersEmbedder:
 
 def _load(name: str, *, is_bf16: bool) -> Any:  # noqa: ANN401 - sentence-transformers is typed loosely
     import sentence_transformers
-    from transformers.utils import logging  # noqa: PLC0415 - as slow as the line above
+    from transformers.utils import logging
 
     folder = find_model(name)
     if folder:

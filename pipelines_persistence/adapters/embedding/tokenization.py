@@ -1,9 +1,10 @@
 """Counts and encodes text exactly as the embedding model does.
 
 `tokenizers` is the reference. `tokie` counts about thirty times faster, but reads U+007F and the characters
-of recent Unicode versions differently. So it counts only where the two are known to agree: the BERT
-tokenizer in its usual setting, over the characters of `_AGREED`, each of which a test compares. A count
-never depends on whether `tokie` is installed.
+of recent Unicode versions differently, and from 64 KiB on it cuts a text for its threads, in the middle of a word
+or even of a character. So it counts only where the two are known to agree: the BERT tokenizer in its usual
+setting, pieces of less than 64 KiB, the characters of `_AGREED`, each of which a test compares. A count never
+depends on whether `tokie` is installed.
 """
 
 import importlib.util
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as Reference
 
-PIECE = 1 << 14
+PIECE = 1 << 13
 """Characters after which a long text may be cut for counting: bounds the memory a count takes."""
 
 _GROUP = 128
-"""Pieces that the reference counts at once: 2 million characters, spread over the processors."""
+"""Pieces that the reference counts at once: a million characters, spread over the processors."""
 
 _AGREED = (
     (0x0000, 0x007E),  # ASCII without DELETE
@@ -57,7 +58,8 @@ _AGREED = (
     (0x1F680, 0x1F6C5),
 )
 _DISPUTED = re.compile(f"[^{''.join(f'{chr(first)}-{chr(last)}' for first, last in _AGREED)}]")
-_BLANK = re.compile(r"[ \n]")
+_LONGEST_FAST = 2 * PIECE - 1  # characters of at most four bytes: less than 64 KiB
+_WORD_ENDS = re.compile(r"[ \t\r\n\u4e00-\u9fff]")
 
 _SPECIAL = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 _USUAL_BERT: dict[str, dict[str, object]] = {
@@ -74,14 +76,14 @@ _USUAL_BERT: dict[str, dict[str, object]] = {
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Cut a long text before blanks, where no tokenizer that splits on blanks joins anything."""
+    """Cut a long text before blanks and Han characters, where BERT never joins anything into one token."""
     start = 0
     while len(text) - start > PIECE:
-        blank = _BLANK.search(text, start + PIECE)
-        if blank is None:
+        end = _WORD_ENDS.search(text, start + PIECE)
+        if end is None:
             break
-        yield text[start : blank.start()]
-        start = blank.start()
+        yield text[start : end.start()]
+        start = end.start()
     yield text[start:] if start else text
 
 
@@ -137,7 +139,7 @@ class HuggingFaceTokenizer:
 
     def _count_fast(self, item: tuple[int, str], counts: list[int]) -> bool:
         position, piece = item
-        if self._fast is None or _DISPUTED.search(piece):
+        if self._fast is None or len(piece) > _LONGEST_FAST or _DISPUTED.search(piece):
             return False
         counts[position] += self._fast.count_tokens(piece)
         return True

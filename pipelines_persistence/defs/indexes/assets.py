@@ -1,14 +1,16 @@
 """Per index: what is outside, the plan, the index. Glue between the engine and Dagster, no more."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Protocol
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines_persistence.configuration import IndexConfig
 from pipelines_persistence.defs.indexes.checks import check_index, check_plan, index_checks, plan_checks
-from pipelines_persistence.defs.indexes.presentation import report_metadata, sample_search
+from pipelines_persistence.defs.indexes.descriptions import describe_index, describe_plan, describe_source
+from pipelines_persistence.defs.indexes.naming import group_of, pool_of, source_kind, vectors_kind
+from pipelines_persistence.defs.indexes.presentation import ingest_metadata, plan_metadata, sample_search
 from pipelines_persistence.defs.supervision import supervised
 from pipelines_persistence.errors import IndexNotFound
 from pipelines_persistence.ingestion.engine import IndexEngine
@@ -30,13 +32,12 @@ class Indexing(Protocol):
 class IngestOptions(dg.Config):
     """What a person may decide for one run, in the launchpad."""
 
-    approve_deletions: int = 0
-    """Let up to this many deletions pass the deletion guard."""
-
-
-def group_of(index: str) -> str:
-    """Return the asset group of an index; Dagster allows no '-' there."""
-    return index.replace("-", "_")
+    approve_deletions: int = Field(
+        default=0,
+        ge=0,
+        description="Let up to this many deletions pass the deletion guard, in this run only. "
+        "The check `nothing_withheld` of the run before says how many wait.",
+    )
 
 
 def source_specs(index: str, settings: IndexConfig) -> list[dg.AssetSpec]:
@@ -45,9 +46,10 @@ def source_specs(index: str, settings: IndexConfig) -> list[dg.AssetSpec]:
         dg.AssetSpec(
             [index, "sources", source.name],
             group_name=group_of(index),
-            description=f"Documents at `{source.uri}`.",
+            owners=list(settings.owners),
+            description=describe_source(source),
             metadata={"uri": source.uri, "include": list(source.include), "exclude": list(source.exclude)},
-            kinds={"file"},
+            kinds={source_kind(source)},
         )
         for source in settings.sources
     ]
@@ -57,7 +59,7 @@ def index_assets(index: str, settings: IndexConfig) -> list[dg.AssetsDefinition]
     """Return the assets `plan` and `index` of one index."""
     common: dict[str, Any] = {
         "group_name": group_of(index),
-        "owners": list(settings.owners) or None,
+        "owners": list(settings.owners),
         "code_version": code_version(settings),
     }
 
@@ -65,33 +67,39 @@ def index_assets(index: str, settings: IndexConfig) -> list[dg.AssetsDefinition]
         key=[index, "plan"],
         deps=[spec.key for spec in source_specs(index, settings)],
         check_specs=plan_checks(index),
-        description=f"What would change in the index `{index}`, and what it would cost. Embeds and writes nothing.",
+        description=describe_plan(index),
         kinds={"python"},
         **common,
     )
     def plan(context: dg.AssetExecutionContext, indexing: dg.ResourceParam[Indexing]) -> dg.MaterializeResult:
-        engine = indexing.engine(index, settings)
-        report = supervised(context, engine.plan)
-        return dg.MaterializeResult(metadata=report_metadata(report), check_results=check_plan(index, report))
+        with supervised(context) as notify:
+            engine = indexing.engine(index, settings)
+            report = engine.plan(notify)
+            # What a point looks like, and not what was found: the index is out of date only by a new configuration.
+            version = dg.DataVersion(engine.fingerprint)
+        return dg.MaterializeResult(
+            metadata=plan_metadata(report), data_version=version, check_results=check_plan(index, report)
+        )
 
     @dg.asset(
         key=[index, "index"],
         deps=[plan],
         check_specs=index_checks(index),
-        description=f"{settings.description or f'The index `{index}`.'}\n\n"
-        f"Chunked, embedded and written to Qdrant; ask it with `pipelines search --index {index} QUESTION`.",
-        kinds={"qdrant", _kind(settings)},
-        pool=f"index_{group_of(index)}",
+        description=describe_index(index, settings),
+        kinds={"qdrant", vectors_kind(settings)},
+        pool=pool_of(index),
         **common,
     )
     def ingest(
         context: dg.AssetExecutionContext, config: IngestOptions, indexing: dg.ResourceParam[Indexing]
     ) -> dg.MaterializeResult:
-        engine = indexing.engine(index, settings)
-        report = supervised(context, partial(engine.ingest, approve_deletions=config.approve_deletions))
-        version = engine.content_version()
+        with supervised(context) as notify:
+            engine = indexing.engine(index, settings)
+            report = engine.ingest(notify, approve_deletions=config.approve_deletions)
+            version = engine.content_version()
+            sample = _sample(indexing, index, settings)
         return dg.MaterializeResult(
-            metadata={**report_metadata(report), **_sample(indexing, index, settings)},
+            metadata={**sample, **ingest_metadata(report)},
             data_version=dg.DataVersion(version) if version else None,
             check_results=check_index(index, report),
         )
@@ -103,11 +111,6 @@ def code_version(settings: IndexConfig) -> str:
     """Return a hash of what the configuration says about how a point looks: a change shows as stale in the UI."""
     parts = settings.model_dump(mode="json", include={"chunking", "embedding"})
     return value_hash({**parts, "distance": settings.collection.distance})[:12]
-
-
-def _kind(settings: IndexConfig) -> str:
-    backend = settings.embedding.backend
-    return "python" if ":" in backend else backend.replace("sentence-transformers", "huggingface")
 
 
 def _sample(indexing: Indexing, index: str, settings: IndexConfig) -> Mapping[str, dg.MetadataValue]:

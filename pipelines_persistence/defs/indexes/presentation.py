@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from pipelines_persistence.ingestion.report import Problem, Report
+from pipelines_persistence.ingestion.report import Change, Problem, Report
 from pipelines_persistence.records import Hit
 
 _ROWS = 200
@@ -13,33 +13,73 @@ _SNIPPET = 160
 Metadata = dict[str, dg.MetadataValue | float | int | str]
 
 
-def report_metadata(report: Report) -> Metadata:
-    """Return a report as metadata: each number on its own, so that the UI plots it over runs."""
-    numbers: Metadata = {f"documents/{change}": count for change, count in report.documents.items()}
-    numbers |= {
-        "documents/total": report.total,
-        "chunks": report.chunks,
-        "tokens": report.tokens,
-        "embedded": report.embedded,
-        "reused": report.reused,
-        "points": report.points,
-        "seconds/total": round(report.seconds, 3),
-        "collection": report.collection or "(a new generation)",
+def plan_metadata(report: Report) -> Metadata:
+    """Return a plan as metadata: what a run would find and do."""
+    return {
+        **_findings(report),
+        "chunks/to write": report.chunks,
+        "chunks/to embed": report.embedded,
+        "chunks/to reuse": report.reused,
+        "tokens/to embed": report.tokens,
+        "points/expected": report.points,
+        **_seconds(report),
     }
-    numbers |= {f"seconds/{stage}": round(seconds, 3) for stage, seconds in report.stages.items()}
-    embed_seconds = report.stages.get("embed", 0.0)
-    if report.embedded and embed_seconds:
-        numbers["rate/chunks per second of embedding"] = round(report.embedded / embed_seconds, 1)
-    if report.total and report.seconds:
-        numbers["rate/documents per second"] = round(report.total / report.seconds, 1)
-    if report.notice:
-        numbers["notice"] = report.notice
-    return numbers | _problem_tables(report)
 
 
-def _problem_tables(report: Report) -> Metadata:
+def ingest_metadata(report: Report) -> Metadata:
+    """Return a run as metadata: each number on its own, so that the UI plots it over runs."""
+    return {
+        **_findings(report),
+        "chunks/written": report.chunks,
+        "chunks/embedded": report.embedded,
+        "chunks/reused": report.reused,
+        "tokens/embedded": report.tokens,
+        "dagster/row_count": report.points,  # the UI shows it as the size of the asset
+        **_rates(report),
+        **_seconds(report),
+        "collection": report.collection,
+    }
+
+
+def _findings(report: Report) -> Metadata:
+    """Return what is most worth reading; the UI keeps the order."""
+    notice: Metadata = {"notice": report.notice} if report.notice else {}
     tables = {"failed documents": report.failures, "skipped documents": report.skips}
-    return {name: problem_table(problems) for name, problems in tables.items() if problems}
+    return {
+        **notice,
+        **_documents(report),
+        **{name: problem_table(problems) for name, problems in tables.items() if problems},
+    }
+
+
+def _documents(report: Report) -> Metadata:
+    return {
+        "documents/total": report.total,
+        **{f"documents/{change}": count for change, count in report.documents.items()},
+    }
+
+
+def _seconds(report: Report) -> Metadata:
+    stages = {f"seconds/{stage}": round(seconds, 3) for stage, seconds in report.stages.items()}
+    return {"seconds/total": round(report.seconds, 3), **stages}
+
+
+def _rates(report: Report) -> Metadata:
+    """Return how much each stage did in a second; a stage that had nothing to do has no rate."""
+    parsed = sum(report.documents[change] for change in (Change.ADDED, Change.CHANGED, Change.FAILED))
+    done = {
+        "documents per second": (report.total, report.seconds),
+        "parse, documents per second": (parsed, report.stages.get("parse", 0.0)),
+        "chunk, chunks per second": (report.chunks, report.stages.get("chunk", 0.0)),
+        "embed, chunks per second": (report.embedded, report.stages.get("embed", 0.0)),
+        "embed, tokens per second": (report.tokens, report.stages.get("embed", 0.0)),
+        "write, chunks per second": (report.chunks, report.stages.get("write", 0.0)),
+    }
+    return {
+        f"rate/{name}": round(count / seconds, 1)
+        for name, (count, seconds) in done.items()
+        if count and seconds
+    }
 
 
 def problem_table(problems: Sequence[Problem]) -> dg.MetadataValue:
@@ -56,6 +96,13 @@ def sample_search(query: str, hits: Sequence[Hit]) -> Mapping[str, dg.MetadataVa
     """Return the answers to a question as Markdown, to be judged at a glance."""
     lines = [f"**{query}**", "", "| score | document | text |", "|---|---|---|"]
     for hit in hits:
-        snippet = " ".join(str(hit.payload["text"]).split())[:_SNIPPET].replace("|", "\\|")
-        lines.append(f"| {hit.score:.3f} | {hit.payload['document']} | {snippet} |")
+        document, snippet = _cell(hit.payload["document"]), _cell(hit.payload["text"])
+        lines.append(f"| {hit.score:.3f} | {document} | {snippet} |")
     return {"sample search": dg.MetadataValue.md("\n".join(lines))}
+
+
+def _cell(value: object) -> str:
+    """Return text that stays within its cell and shows as it is: documents are data, not markup."""
+    plain = " ".join(str(value).split())
+    shown = plain[:_SNIPPET] + ("…" if len(plain) > _SNIPPET else "")
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#!~$" else character for character in shown)

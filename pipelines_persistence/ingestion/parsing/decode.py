@@ -157,7 +157,7 @@ def _guess(data: bytes) -> str:
 
 def _last_resort(data: bytes) -> str | None:
     """Ask charset-normalizer, which knows encodings that no candidate here covers."""
-    from charset_normalizer import from_bytes  # noqa: PLC0415
+    from charset_normalizer import from_bytes
 
     best = from_bytes(data[: 1 << 20], threshold=0.1).best()
     return _strictly(data, best.encoding) if best is not None else None

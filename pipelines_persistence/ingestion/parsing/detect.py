@@ -89,10 +89,9 @@ _SVG = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+svg[^>]*>\s*)?<svg[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
-_MAIL = re.compile(
-    rb"(?:(?:Return-Path|Received|Delivered-To|From|Message-ID|MIME-Version|X-[\w-]+):[^\n]*\n(?:[ \t][^\n]*\n)*){2}",
-    re.IGNORECASE,
-)
+_HEADERS = re.compile(rb"(?:[A-Za-z][\w-]*:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}(?=\r?\n)")
+_OF_MAIL = re.compile(rb"^(?:Return-Path|Received|Message-ID|MIME-Version):", re.IGNORECASE | re.MULTILINE)
+"""What people do not write by hand: notes often start with From: and Subject: too."""
 _CODE = """
 .py .pyi .pyx .js .mjs .cjs .ts .tsx .jsx .vue .svelte .java .kt .scala .groovy .c .h .cc .cpp .hpp .cs .go .rs
 .rb .php .swift .m .lua .pl .pm .r .jl .ex .exs .erl .hs .clj .sh .bash .zsh .fish .ps1 .bat .sql .graphql .proto
@@ -207,7 +206,7 @@ def _text_kind(data: bytes, path: str) -> Kind:
         raise DocumentError(Reason.UNSUPPORTED, "image/svg+xml has no text that can be parsed")
     if _HTML.match(head):
         return Kind.HTML
-    if by_suffix is None and _MAIL.match(head):
+    if by_suffix is None and (headers := _HEADERS.match(head)) and _OF_MAIL.search(headers.group()):
         return Kind.EMAIL
     if by_suffix is None and head.startswith((b"#!", b"<?xml", b"<?php")):
         return Kind.CODE

@@ -39,23 +39,24 @@ def parse_html(data: bytes, declared: str | None = None) -> ParsedDocument:
 
 def convert_page(text: str) -> ParsedDocument:
     """Return the main content of a decoded page as Markdown."""
-    from selectolax.lexbor import LexborHTMLParser
-
-    tree = LexborHTMLParser(text)
+    tree = _tree(text)
     title, metadata = _title(tree), _metadata(tree)
     _remove(tree, _INVISIBLE)
     whole = _length(tree.body)
     _remove(tree, _FURNITURE)
     if _length(tree.body) < whole * _KEPT_SHARE:
-        tree = LexborHTMLParser(text)
+        tree = _tree(text)
         _remove(tree, _INVISIBLE)
     markdown = to_markdown(_main(tree))
+    if len("".join(markdown.split())) < _length(tree.body) * _MAIN_SHARE * _KEPT_SHARE:
+        # html-to-markdown stops at a depth of 1,024 elements, without a word.
+        markdown = normalize(tree.body.text(deep=True, separator="\n", strip=True))
     return ParsedDocument(markdown, Markup.MARKDOWN, MEDIA_TYPE, title, metadata)
 
 
 def to_markdown(html: str) -> str:
     """Write HTML as Markdown: structure kept, addresses of links and pictures dropped as noise for retrieval."""
-    from html_to_markdown import ConversionOptions, convert
+    from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 
     options = ConversionOptions(
         heading_style="atx",
@@ -66,12 +67,23 @@ def to_markdown(html: str) -> str:
         skip_images=True,
         newline_style="backslash",
         hidden_content="reachable",
+        preprocessing=PreprocessingOptions(enabled=False),  # what goes and what stays is decided here
     )
     text = normalize(convert(html, options).content or "")
     return _MANY_LINES.sub("\n\n", _LINE_OF_BLANKS.sub("\n", text)).strip("\n")
 
 
-def _main(tree: Any) -> str:  # noqa: ANN401 - the element types are not public
+def _tree(text: str) -> Any:  # noqa: ANN401 - the element types are not public
+    from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+    try:
+        return LexborHTMLParser(text)
+    except SelectolaxError as error:
+        # Every text is HTML to lexbor: it fails only where it cannot allocate.
+        raise MemoryError from error
+
+
+def _main(tree: Any) -> str:  # noqa: ANN401
     """Return the HTML of the first element that holds enough of the page to be its content."""
     _flatten_links(tree)
     whole = _length(tree.body)

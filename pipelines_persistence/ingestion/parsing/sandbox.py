@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Iterable
 from typing import IO
 
 import msgspec
@@ -90,6 +91,8 @@ class _Child:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         os.set_blocking(self._stdin.fileno(), False)
         os.set_blocking(self._stdout.fileno(), False)
+        # A parser that nobody closed takes its child with it.
+        self._end = weakref.finalize(self, _end, self._process, (self._stdin, self._stdout, self._errors))
         self._greeting = encode(limits)
         self._answered = 0
         self._dead = False
@@ -119,12 +122,7 @@ class _Child:
 
     def kill(self) -> None:
         """End the process and release its pipes."""
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._stdin, self._stdout, self._errors):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self._end()
 
     def _autopsy(self) -> Answer:
         """Say what a child died of."""
@@ -156,8 +154,17 @@ class _Child:
         return bytes(received)
 
 
-def _wait(pipe: IO[bytes], event: int, deadline: float, clock: Callable[[], float] = time.monotonic) -> None:
+def _end(process: subprocess.Popen[bytes], files: Iterable[IO[bytes]]) -> None:
+    with contextlib.suppress(OSError):
+        process.kill()
+    process.wait()
+    for file in files:
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def _wait(pipe: IO[bytes], event: int, deadline: float) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, event)
-        if not selector.select(max(0.0, deadline - clock())):
+        if not selector.select(max(0.0, deadline - time.monotonic())):
             raise TimeoutError

@@ -81,6 +81,8 @@ def parse_email(data: bytes) -> ParsedDocument:
     message = email.message_from_bytes(data, policy=email.policy.default)
     assert isinstance(message, email.message.EmailMessage)
     body = message.get_body(preferencelist=("plain", "html"))
+    if body is None and message.get_content_maintype() == "text":
+        body = message
     text, markup = ("", Markup.PLAIN) if body is None else _body(body)
     metadata: dict[str, Json] = {
         key.lower(): normalize(str(message[key])) for key in ("From", "To", "Cc", "Date") if message[key]

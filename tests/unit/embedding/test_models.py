@@ -100,7 +100,11 @@ def test_other_weights_another_limit_and_another_pooling_change_the_fingerprint(
         ("config.json", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
         ("config.json", {"hidden_act": "silu"}, "its activation is 'silu'"),
         ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, r"its pooling is 'max\+mean'"),
-        ("config_sentence_transformers.json", {"prompts": {"query": "query: "}}, "it puts prompts before"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"query": "query: "}},
+            "it puts prompts before texts",
+        ),
     ],
 )
 def test_a_model_that_the_graph_would_distort_is_sent_to_sentence_transformers(folder, file, values, problem):

@@ -72,7 +72,7 @@ def test_memory_stays_flat_however_many_lengths_and_counts_a_run_meets():
         "        lengths = [rng.randint(0, 200) for _ in range(rng.randint(1, 40))]\n"
         "        embedder.embed_documents(['word ' * length for length in lengths])\n"
         "    return resident()\n"
-        "print(json.dumps([round_of(400), round_of(800)]))"
+        "print(json.dumps([round_of(200), round_of(400)]))"
     )
 
     assert last < 1.25 * first

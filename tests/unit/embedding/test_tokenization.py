@@ -93,6 +93,14 @@ def test_a_long_text_without_a_blank_is_one_piece():
     assert tokenizer.count([text]) == expected([text]) == [1]
 
 
+@pytest.mark.parametrize("unit", ["x", "supercalifragilistic", "é", "e\u0301", "👍", "日", "ab.", "a\t", " "])
+@pytest.mark.parametrize("size", [tokenization.PIECE * 2 - 1, tokenization.PIECE * 2, 65_536, 300_000])
+def test_a_long_text_of_any_kind_counts_as_the_reference_counts(unit, size):
+    text = (unit * (size // len(unit) + 1))[:size]
+
+    assert tokenizer.count([text]) == expected([text])
+
+
 def test_neither_the_files_truncation_nor_its_padding_is_applied():
     shipped = json.loads(FILE.read_bytes())
 

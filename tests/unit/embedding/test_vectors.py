@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from pipelines_persistence.adapters.embedding.vectors import normalized, require_within, verified
+from pipelines_persistence.adapters.embedding.vectors import normalized, require_within
 from pipelines_persistence.errors import EmbeddingError
+from pipelines_persistence.ingestion.vectors import verified
 
 
 def test_lists_of_numbers_become_a_float32_array():
