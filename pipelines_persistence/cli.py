@@ -125,8 +125,7 @@ def status(as_json: Json = False) -> None:
         if as_json:
             console.print_json({"indexes": indexes})
         else:
-            columns = ["index", "documents", "points", "collection", "fingerprint", "last_run"]
-            console.show_table("indexes", columns, [[row[column] for column in columns] for row in indexes])
+            console.show_status(indexes)
 
 
 @app.command()

@@ -116,6 +116,17 @@ def show_hits(hits: Sequence[Hit]) -> None:
         out.print(f"   {escape(' '.join(str(payload['text']).split())[:240])}")
 
 
+def show_status(indexes: Sequence[Mapping[str, Json]]) -> None:
+    """Print a line for each index."""
+    columns = ["index", "documents", "points", "collection", "fingerprint"]
+    rows = [[row[column] if row[column] is not None else "-" for column in columns] for row in indexes]
+    runs = [row["last_run"] for row in indexes]
+    told = [
+        f"{run['state']} {run['finished_at'] or ''}" if isinstance(run, Mapping) else "never" for run in runs
+    ]
+    show_table("indexes", [*columns, "last run"], [[*row, run] for row, run in zip(rows, told, strict=True)])
+
+
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left")

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "interrupts": {"errors"},
     "ingestion": GROUND,
     "retrieval": GROUND,
-    "adapters": GROUND,
+    "adapters": GROUND | {"ingestion"},
     "platform": GROUND | {"settings", "ingestion", "retrieval", "adapters"},
     "health": GROUND | {"platform"},
     "console": GROUND | {"ingestion"},
