@@ -25,7 +25,9 @@ from pipelines_persistence.records import Hit, Json
 _PLAIN_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _SHOWN = 10
 
-out = Console(soft_wrap=True, highlight=False)
+_PIPE_WIDTH = None if sys.stdout.isatty() else 160
+
+out = Console(soft_wrap=True, highlight=False, width=_PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -122,7 +124,8 @@ def show_status(indexes: Sequence[Mapping[str, Json]]) -> None:
     rows = [[row[column] if row[column] is not None else "-" for column in columns] for row in indexes]
     runs = [row["last_run"] for row in indexes]
     told = [
-        f"{run['state']} {run['finished_at'] or ''}" if isinstance(run, Mapping) else "never" for run in runs
+        f"{run['state']} {str(run['finished_at'] or '')[:19]}" if isinstance(run, Mapping) else "never"
+        for run in runs
     ]
     show_table("indexes", [*columns, "last run"], [[*row, run] for row, run in zip(rows, told, strict=True)])
 

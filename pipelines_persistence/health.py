@@ -125,7 +125,9 @@ def _ledger(platform: "Platform") -> str:
 
 def _store(platform: "Platform") -> str:
     points = {name: platform.store.count(name) for name in platform.store.collections()}
-    return f"answers; {len(points)} collections, {sum(points.values())} points"
+    unknown = [name for name in points if platform.ledger.by_collection(name) is None]
+    told = f"; no index knows {', '.join(unknown)}" if unknown else ""
+    return f"answers; {len(points)} collections, {sum(points.values())} points{told}"
 
 
 def _embeddings(platform: "Platform") -> list[EmbeddingConfig]:

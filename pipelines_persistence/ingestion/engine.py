@@ -127,6 +127,10 @@ class IndexEngine:
         self._reconcile(generation, writer, report, notify, approve_deletions)
         if generation.state is GenerationState.BUILDING:
             self._promote(generation, report, approve_deletions)
+        elif self.store.aliases().get(self.name) != generation.collection:
+            self.store.point_alias(
+                self.name, generation.collection
+            )  # it was lost with the store, or half-moved
         report.points = self.store.count(generation.collection)
         report.seconds = time.perf_counter() - started
 

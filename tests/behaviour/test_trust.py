@@ -125,6 +125,30 @@ def test_points_that_were_lost_in_the_store_are_written_again_without_embedding(
     desk.audit()
 
 
+def test_a_store_that_was_deleted_is_filled_again_without_embedding(desk):
+    fill(desk, 5)
+    desk.ingest()
+    desk.embedded()
+    shutil.rmtree(Path(desk.env["PIPELINES_HOME"]) / "qdrant")
+    assert desk.ingest()["points"] == 5
+    assert desk.embedded() == []
+    assert len(desk.audit()) == 5
+    assert desk.run("search", "text number 3")["hits"]
+
+
+def test_a_ledger_that_was_deleted_begins_anew_and_meets_no_old_points(desk):
+    fill(desk, 5)
+    old = desk.ingest()["collection"]
+    for path in Path(desk.env["PIPELINES_HOME"]).glob("ledger.sqlite*"):
+        path.unlink()
+    desk.write("000.md", "# Changed\n\nSince the ledger was lost.")
+    report = desk.ingest()
+    assert report["points"] == 5
+    desk.audit()
+    [store] = [check for check in desk.run("doctor")["checks"] if check["name"] == "vector store"]
+    assert f"no index knows {old}" in store["detail"]
+
+
 def test_a_second_run_on_an_index_says_who_holds_it(desk):
     fill(desk, 3)
     with desk.start(

@@ -5,15 +5,20 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+
+from pipelines_persistence.platform import Platform
+from pipelines_persistence.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -54,6 +59,9 @@ class SlowEmbedder:
     def embed_documents(self, texts):
         time.sleep(1.5)  # a batch: time enough to ask the run to stop
         return [[1.0, *(float(zlib.crc32(text.encode()) >> shift & 255) for shift in (0, 8, 16))] for text in texts]
+
+    def embed_query(self, text):
+        return [1.0, 0.0, 0.0, 0.0]
 """
 
 PAGES = {
@@ -65,7 +73,6 @@ PAGES = {
     "contract.pdf": "%PDF-1.7 and then nothing that a PDF consists of",
     "empty.md": "",
 }
-ARCHIVED = 1200
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,8 @@ class Workplace:
     url: str
     folder: Path
 
-    @property
-    def home(self):
-        return self.folder / "state"
+    archived: ClassVar = 1200
+    """Documents of the slow index: five batches."""
 
     def ask(self, query, **variables):
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -98,18 +104,33 @@ class Workplace:
         return entries[0]["locationOrLoadError"]
 
     def runs(self):
-        query = "{runsOrError{... on Runs{results{runId status jobName assetSelection{path}}}}}"
+        query = "{runsOrError{... on Runs{results{runId status}}}}"
         return self.ask(query)["runsOrError"]["results"]
 
+    def state(self, index):
+        """Returns what became of the last run, the points that the ledger knows, and those in the store."""
+        settings = Settings(home=self.folder / "state", config=self.folder / "pipelines.yaml")
+        with Platform(settings) as platform:
+            (last,) = platform.ledger.runs(index, 1)
+            (collection,) = (name for name in platform.store.collections() if name.startswith(index))
+            recorded = platform.ledger.live_points(platform.ledger.by_collection(collection))
+            return last.state, recorded, platform.store.count(collection)
 
-def until(condition, seconds, what):
-    """Returns the first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    pytest.fail(f"{what}: not within {seconds} s")
+    def has_archived(self):
+        """Whether the ledger knows of a batch of the archive."""
+        with closing(sqlite3.connect(self.folder / "state" / "ledger.sqlite")) as ledger:
+            query = "SELECT count(*) FROM documents WHERE path LIKE 'page-%' AND outcome = 'indexed'"
+            return ledger.execute(query).fetchone()[0]
+
+    @staticmethod
+    def until(condition, seconds, what):
+        """Returns the first true value of a condition."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := condition():
+                return found
+            time.sleep(0.3)
+        pytest.fail(f"{what}: not within {seconds} s")
 
 
 def write_documents(folder):
@@ -117,7 +138,7 @@ def write_documents(folder):
         (folder / "handbook").mkdir(exist_ok=True)
         (folder / "handbook" / name).write_text(text)
     (folder / "archive").mkdir()
-    for number in range(ARCHIVED):
+    for number in range(Workplace.archived):
         (folder / "archive" / f"page-{number:04}.md").write_text(f"Old page number {number}.\n")
     (folder / "slow_embedder.py").write_text(SLOW_EMBEDDER)
 
@@ -143,8 +164,8 @@ def free_port():
 
 
 def end_session(process):
-    """Asks the servers to end like Ctrl-C does, and leaves none of their children behind."""
-    process.send_signal(signal.SIGINT)
+    """Asks the servers to end as Ctrl-C does, and leaves none of their children behind."""
+    os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
@@ -182,7 +203,7 @@ def start_ui(folder, pipelines):
             command, cwd=ROOT, env=environment(folder), stdout=output, stderr=output, start_new_session=True
         )
         try:
-            until(lambda: answers(workplace, process, log), 90, "the UI answers")
+            workplace.until(lambda: answers(workplace, process, log), 90, "the UI answers")
             yield workplace
         finally:
             end_session(process)

@@ -7,8 +7,8 @@ import pytest
 from filelock import FileLock
 
 from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
-from pipelines_persistence.defs import supervision
 from pipelines_persistence.definitions import build_defs
+from pipelines_persistence.defs import supervision
 from pipelines_persistence.errors import ConfigurationError, SourceUnavailable
 from pipelines_persistence.settings import Settings
 from resources.vector_store import VectorStoreResource

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +9,6 @@ import time
 import dagster as dg
 import pytest
 
-from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
 from pipelines_persistence.platform import Platform
 from pipelines_persistence.records import RunState
 from pipelines_persistence.settings import Settings
@@ -34,6 +32,9 @@ class SlowEmbedder:
             batches.write(f"{len(texts)}\\n")
         time.sleep(1.5)
         return [[1.0, *(float(zlib.crc32(text.encode()) >> shift & 255) for shift in (0, 8, 16))] for text in texts]
+
+    def embed_query(self, text):
+        return [1.0, 0.0, 0.0, 0.0]
 """
 RUN = """
 import sys
@@ -101,16 +102,11 @@ def until(condition, seconds=60):
 
 
 def state(folder):
-    """Returns what the ledger and the store say: documents, points, and the points that should be there."""
+    """Returns what became of the last run, the points in the store, and those that the ledger knows."""
     with Platform(Settings(home=folder / "home", config=folder / "pipelines.yaml")) as platform:
-        (last, *_) = platform.ledger.runs("archive", 1)
-        (generation,) = (
-            found
-            for found in (platform.ledger.by_collection(f"archive-g{number}") for number in range(5))
-            if found
-        )
-        points = platform.store.count(generation.collection)
-        return last.state, points, platform.ledger.live_points(generation)
+        (last,) = platform.ledger.runs("archive", 1)
+        generation = platform.ledger.by_collection("archive-g1")
+        return last.state, platform.store.count("archive-g1"), platform.ledger.live_points(generation)
 
 
 def test_a_cancelled_run_stops_after_its_batch_and_the_next_run_completes_it(folder, instance, start):
@@ -120,17 +116,15 @@ def test_a_cancelled_run_stops_after_its_batch_and_the_next_run_completes_it(fol
     instance.report_run_canceling(instance.get_run_by_id(first))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
-    embedded = sum(batches(folder))
     assert instance.get_run_by_id(first).status is dg.DagsterRunStatus.CANCELED
     cancelled, points, recorded = state(folder)
     assert cancelled is RunState.CANCELLED
     assert points == recorded
     assert 0 < points < DOCUMENTS
-    assert len(batches(folder)) == 2
+    assert sum(batches(folder)) > points
 
     second = dg.DagsterRun(job_name="ingest_archive").run_id
     assert start(second).wait(timeout=60) == 0
     assert instance.get_run_by_id(second).status is dg.DagsterRunStatus.SUCCESS
     assert state(folder) == (RunState.DONE, DOCUMENTS, DOCUMENTS)
     assert sum(batches(folder)) == DOCUMENTS  # the batch that was embedded last was not lost
-    assert embedded > points

@@ -52,7 +52,8 @@ def storage_errors(engine: sa.Engine) -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         raise StorageError(
             f"the ledger {engine.url.render_as_string(hide_password=True)} failed: {error.orig}; "
-            "nothing of this step was recorded: check free space, permissions and locks, then run again"
+            "nothing of this step was recorded. Check free space, permissions and locks, then run again; if the file is "
+            "damaged, restore it or move it away, and the next run builds its indexes anew"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """The `Ledger` port on SQLAlchemy Core."""
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -78,7 +79,8 @@ class SqlLedger:
                 "created_at": datetime.now(UTC),
             }
             new_id = _insert(connection, generations, values)
-            collection = f"{index}-g{new_id}"
+            # Not the number alone: a ledger that was lost and begun anew must not meet the collections of the old one.
+            collection = f"{index}-g{new_id}-{secrets.token_hex(3)}"
             named = generations.update().where(generations.c.id == new_id).values(collection=collection)
             connection.execute(named)
         return Generation(new_id, index, collection, fingerprint, GenerationState.BUILDING, configuration)
