@@ -55,7 +55,8 @@ pins: $(DEV) ## Write constraints.txt from what is installed
 	  --exclude pip --exclude setuptools | sed 's/+cpu$$//' | sort -f; } > constraints.new && mv constraints.new constraints.txt
 
 clean: ## Remove the environment and all local state
-	rm -rf $(VENV) dagster_home/data dagster_home/history dagster_home/schedules dagster_home/storage
+	rm -rf $(VENV)
+	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 
 $(BIN)/python:
 	@echo "Setting up $(VENV) (once; about a minute)"

@@ -24,6 +24,30 @@ def _known_backend(value: str) -> str:
     return value
 
 
+_CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+_CRON_PART = re.compile(r"(\*|\d+(-\d+)?|[A-Za-z]{3}(-[A-Za-z]{3})?)(/\d+)?")
+
+
+def _cron(value: str) -> str:
+    if re.fullmatch(r"@(hourly|daily|weekly|monthly|yearly|annually|midnight)", value):
+        return value
+    fields = value.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError(f"{value!r} is no cron expression: five fields are expected, such as '0 3 * * *'")
+    for text, (name, (low, high)) in zip(fields, _CRON_FIELDS.items(), strict=True):
+        parts = text.split(",")
+        numbers = [int(number) for part in parts for number in re.findall(r"\d+", part.split("/")[0])]
+        if not all(_CRON_PART.fullmatch(part) for part in parts) or any(
+            not low <= n <= high for n in numbers
+        ):
+            raise ValueError(f"{value!r} is no cron expression: {text!r} is no {name} ({low} to {high})")
+    return value
+
+
+Owner = Annotated[str, StringConstraints(pattern=r"^(team:\w[\w-]*|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+"""An e-mail address, or `team:` and a name."""
+
+
 class Model(BaseModel):
     """Base of all parts: immutable, and an unknown key is an error."""
 
@@ -170,7 +194,7 @@ class IndexConfig(Model):
     description: str = ""
     """Shown in the UI."""
 
-    owners: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ()
     """E-mail addresses or `team:name`, shown in the UI."""
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
@@ -191,7 +215,7 @@ class IndexConfig(Model):
     deletion_guard: DeletionGuard = DeletionGuard()
     """Withholds deletions that look like an accident."""
 
-    schedule: str | None = Field(default=None, examples=["0 3 * * *"])
+    schedule: Annotated[str, AfterValidator(_cron)] | None = Field(default=None, examples=["0 3 * * *"])
     """A cron expression (UTC) at which Dagster re-indexes; none by default."""
 
     sample_query: str = "How do I get started?"
@@ -213,3 +237,12 @@ class PipelinesConfig(Model):
 
     indexes: dict[Name, IndexConfig] = Field(min_length=1)
     """Each key names an index: its Qdrant alias, its Dagster asset group and what `pipelines ingest NAME` takes."""
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        groups: dict[str, str] = {}
+        for name in self.indexes:
+            other = groups.setdefault(name.replace("-", "_"), name)
+            if other != name:
+                raise ValueError(f"the indexes {other!r} and {name!r} differ only by '-' and '_': rename one")
+        return self

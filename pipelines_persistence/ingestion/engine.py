@@ -95,17 +95,21 @@ class IndexEngine:
             RunCancelled: `notify` raised it.
         """
         with self.lock:
+            started = time.perf_counter()
             generation = self.ledger.open(self.name, self.fingerprint, self.config.model_dump_json())
-            report = Report(self.name, generation.collection)
+            report = Report(self.name, generation.collection, points=self.ledger.live_points(generation))
             run_id = self.ledger.start_run(self.name)
-            state = RunState.FAILED
+            state = RunState.CANCELLED  # also by what is no Exception: a host's own way to interrupt
             try:
                 self._apply(generation, report, notify, approve_deletions)
                 state = RunState.DONE
-            except (RunCancelled, KeyboardInterrupt):
-                state = RunState.CANCELLED
+            except RunCancelled:
+                raise
+            except Exception:
+                state = RunState.FAILED
                 raise
             finally:
+                report.seconds = time.perf_counter() - started
                 self.ledger.finish_run(run_id, state, json.dumps(report.as_json()))
             return report
 
@@ -115,7 +119,6 @@ class IndexEngine:
         return self.ledger.content_version(live) if live else None
 
     def _apply(self, generation: Generation, report: Report, notify: Notify, approve_deletions: int) -> None:
-        started = time.perf_counter()
         self.store.create(generation.collection, self.config.collection.spec(self.embedder.dimension))
         if self.store.count(generation.collection) < self.ledger.live_points(generation):
             self.ledger.doubt(
@@ -132,7 +135,6 @@ class IndexEngine:
                 self.name, generation.collection
             )  # it was lost with the store, or half-moved
         report.points = self.store.count(generation.collection)
-        report.seconds = time.perf_counter() - started
 
     def _reconcile(
         self,

@@ -201,6 +201,8 @@ def start_ui(folder, pipelines):
     command = [dg, "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
     workplace = Workplace(f"http://127.0.0.1:{port}", folder)
     log = folder / "dg.log"
+    # Where the tests run in the background, SIGINT is ignored, by the children as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment(folder), stdout=output, stderr=output, start_new_session=True

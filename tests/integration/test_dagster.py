@@ -161,6 +161,14 @@ def test_a_sample_search_is_shown_and_a_document_cannot_break_its_table(run, fol
     assert row.endswith(r"| Ask for holidays \| \<b\>now\</b\> \`or\` \[never\](http://x) |")
 
 
+def test_a_sample_search_is_short_enough_for_the_ui_to_show_it_at_once(run, folder):
+    for number in range(6):
+        (folder / "docs" / f"{number}{'x' * 90}.md").write_text("Ask for [holidays]. " * 20)
+    shown = metadata(run(), "index")["sample search"]
+    assert len(shown) < 1000
+    assert shown.count("…") >= 2
+
+
 def test_a_document_that_fails_is_a_warning_with_its_reason_and_the_run_succeeds(run, folder):
     (folder / "docs" / "contract.pdf").write_bytes(b"%PDF-1.7 and then nothing that a PDF consists of")
     (folder / "docs" / "empty.md").touch()

@@ -105,8 +105,9 @@ def state(folder):
     """Returns what became of the last run, the points in the store, and those that the ledger knows."""
     with Platform(Settings(home=folder / "home", config=folder / "pipelines.yaml")) as platform:
         (last,) = platform.ledger.runs("archive", 1)
-        generation = platform.ledger.by_collection("archive-g1")
-        return last.state, platform.store.count("archive-g1"), platform.ledger.live_points(generation)
+        (collection,) = platform.store.collections()
+        generation = platform.ledger.by_collection(collection)
+        return last.state, platform.store.count(collection), platform.ledger.live_points(generation)
 
 
 def test_a_cancelled_run_stops_after_its_batch_and_the_next_run_completes_it(folder, instance, start):

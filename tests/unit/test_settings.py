@@ -84,6 +84,22 @@ def test_what_is_left_out_has_its_default(tmp_path):
             [":8: backend: given twice, first in line 7"],
         ),
         ("backend: hash", "backend: [hash", ["no valid YAML"]),
+        (
+            "    sources:",
+            "    schedule: 0 25 * * *\n    sources:",
+            [":3: indexes.handbook.schedule", "'25' is no hour"],
+        ),
+        (
+            "    sources:",
+            "    schedule: nightly\n    sources:",
+            [":3: indexes.handbook.schedule", "five fields"],
+        ),
+        ("    sources:", "    owners: [me]\n    sources:", [":3: indexes.handbook.owners.0", "'me'"]),
+        (
+            "    sources:",
+            "    sources: &s [{name: a, uri: b}]\n  hand-book:\n    sources: *s\n  hand_book:\n    sources:",
+            ["differ"],
+        ),
     ],
 )
 def test_a_wrong_key_or_value_names_file_line_path_and_remedy(tmp_path, old, new, expected):
@@ -91,6 +107,12 @@ def test_a_wrong_key_or_value_names_file_line_path_and_remedy(tmp_path, old, new
     assert str(tmp_path / "pipelines.yaml") in message
     for part in expected:
         assert part in message
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "*/15 8-18 * * mon-fri", "0,30 * 1 1-6 0", "@daily"])
+def test_cron_expressions_are_taken_as_they_are(tmp_path, cron):
+    text = VALID.replace("    sources:", f"    schedule: '{cron}'\n    sources:")
+    assert load(tmp_path, text).indexes["handbook"].schedule == cron
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path):

@@ -99,7 +99,7 @@ def index_assets(index: str, settings: IndexConfig) -> list[dg.AssetsDefinition]
             version = engine.content_version()
             sample = _sample(indexing, index, settings)
         return dg.MaterializeResult(
-            metadata={**sample, **ingest_metadata(report)},
+            metadata=ingest_metadata(report, sample),
             data_version=dg.DataVersion(version) if version else None,
             check_results=check_index(index, report),
         )

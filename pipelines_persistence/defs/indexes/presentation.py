@@ -8,7 +8,8 @@ from pipelines_persistence.ingestion.report import Change, Problem, Report
 from pipelines_persistence.records import Hit
 
 _ROWS = 200
-_SNIPPET = 160
+_CELL = 120
+_SHOWN_AT_ONCE = 1000  # characters of Markdown; the UI hides a longer one behind a click
 
 Metadata = dict[str, dg.MetadataValue | float | int | str]
 
@@ -16,6 +17,7 @@ Metadata = dict[str, dg.MetadataValue | float | int | str]
 def plan_metadata(report: Report) -> Metadata:
     """Return a plan as metadata: what a run would find and do."""
     return {
+        **_notice(report),
         **_findings(report),
         "chunks/to write": report.chunks,
         "chunks/to embed": report.embedded,
@@ -26,9 +28,14 @@ def plan_metadata(report: Report) -> Metadata:
     }
 
 
-def ingest_metadata(report: Report) -> Metadata:
-    """Return a run as metadata: each number on its own, so that the UI plots it over runs."""
+def ingest_metadata(report: Report, sample: Mapping[str, dg.MetadataValue]) -> Metadata:
+    """Return a run as metadata: each number on its own, so that the UI plots it over runs.
+
+    The UI keeps the order: what is most worth reading stands first.
+    """
     return {
+        **_notice(report),
+        **sample,
         **_findings(report),
         "chunks/written": report.chunks,
         "chunks/embedded": report.embedded,
@@ -41,12 +48,13 @@ def ingest_metadata(report: Report) -> Metadata:
     }
 
 
+def _notice(report: Report) -> Metadata:
+    return {"notice": report.notice} if report.notice else {}
+
+
 def _findings(report: Report) -> Metadata:
-    """Return what is most worth reading; the UI keeps the order."""
-    notice: Metadata = {"notice": report.notice} if report.notice else {}
     tables = {"failed documents": report.failures, "skipped documents": report.skips}
     return {
-        **notice,
         **_documents(report),
         **{name: problem_table(problems) for name, problems in tables.items() if problems},
     }
@@ -94,15 +102,17 @@ def problem_table(problems: Sequence[Problem]) -> dg.MetadataValue:
 
 def sample_search(query: str, hits: Sequence[Hit]) -> Mapping[str, dg.MetadataValue]:
     """Return the answers to a question as Markdown, to be judged at a glance."""
-    lines = [f"**{query}**", "", "| score | document | text |", "|---|---|---|"]
+    lines = [f"**{_cell(query)}**", "", "| score | document | text |", "|---|---|---|"]
     for hit in hits:
-        document, snippet = _cell(hit.payload["document"]), _cell(hit.payload["text"])
-        lines.append(f"| {hit.score:.3f} | {document} | {snippet} |")
+        row = f"| {hit.score:.3f} | {_cell(hit.payload['document'])} | {_cell(hit.payload['text'])} |"
+        if sum(map(len, lines)) + len(lines) + len(row) >= _SHOWN_AT_ONCE:
+            break
+        lines.append(row)
     return {"sample search": dg.MetadataValue.md("\n".join(lines))}
 
 
 def _cell(value: object) -> str:
     """Return text that stays within its cell and shows as it is: documents are data, not markup."""
     plain = " ".join(str(value).split())
-    shown = plain[:_SNIPPET] + ("…" if len(plain) > _SNIPPET else "")
+    shown = plain[:_CELL] + ("…" if len(plain) > _CELL else "")
     return "".join(f"\\{character}" if character in "\\`*_[]<>|#!~$" else character for character in shown)
