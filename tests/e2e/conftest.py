@@ -229,7 +229,7 @@ def workplace(tmp_path_factory):
     yield from start_ui(folder, PIPELINES)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop runs in this thread, where Dagster wants its own
 def browser():
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
