@@ -5,6 +5,7 @@ is one JSON object, an error included.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -208,7 +209,6 @@ def _condition(item: str) -> "tuple[str, Scalar]":
 @contextmanager
 def _platform(as_json: Json) -> "Iterator[Platform]":
     """Open the platform, and turn what goes wrong into a message and an exit code."""
-    from pipelines_persistence import console
     from pipelines_persistence.platform import Platform
 
     sys.path.insert(
@@ -218,13 +218,35 @@ def _platform(as_json: Json) -> "Iterator[Platform]":
         with Platform() as platform:
             yield platform
     except PipelinesError as error:
-        if as_json:
-            console.print_json({"error": {"type": type(error).__name__, "message": str(error)}})
-        console.err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        console.err.print(str(error), markup=False)
+        _complain(type(error).__name__, str(error), as_json=as_json)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+    except Exception as error:
+        if isinstance(error, typer.Exit) or os.environ.get("PIPELINES_DEBUG"):
+            raise
+        message = (
+            f"{error}; this is a defect of the platform: set PIPELINES_DEBUG=1 for the place, and report it"
+        )
+        _complain(type(error).__name__, message, as_json=as_json)
+        raise typer.Exit(1) from None
+
+
+def _complain(kind: str, message: str, *, as_json: bool) -> None:
+    from pipelines_persistence import console
+
+    if as_json:
+        console.print_json({"error": {"type": kind, "message": message}})
+    console.err.print(f"[bold red]{kind}[/]: ", end="")
+    console.err.print(message, markup=False)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    try:
+        app()
+    except SystemExit as exit_:
+        usage = exit_.__context__  # Typer has shown it for people, and left
+        if "--json" in sys.argv and isinstance(usage, typer.BadParameter.__bases__):
+            from pipelines_persistence import console
+
+            console.print_json({"error": {"type": "UsageError", "message": str(usage)}})
+        raise

@@ -184,3 +184,13 @@ def test_metadata_of_the_configuration_is_typed_wins_over_the_document_and_chang
     report = desk.run("ingest")
     assert (report["documents"]["changed"], report["embedded"], report["reused"]) == (1, 0, 1)
     assert len(desk.run("search", "text", "--where", "team=docs")["hits"]) == 1
+
+
+def test_wrong_usage_exits_with_2_and_is_json_where_json_was_asked_for(desk):
+    assert desk.run("ingest", "--frobnicate", code=2)["error"]["type"] == "UsageError"
+    assert desk.run("search", code=2)["error"]["type"] == "UsageError"
+    assert desk.run("ingest", "nowhere", code=2)["error"]["type"] == "ConfigurationError"
+    assert (
+        desk.run("ingest", "--docs", ".", "--chunk-tokens", "3", code=2)["error"]["type"]
+        == "ConfigurationError"
+    )
