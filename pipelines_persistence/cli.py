@@ -153,6 +153,8 @@ def _engine(
 ) -> "IndexEngine":
     from pipelines_persistence.platform import docs_index
 
+    if docs == "":
+        raise ConfigurationError("--docs is empty: name a folder, a file, an archive or a URL")
     if docs is not None:
         name, config = index or "docs", docs_index(docs)
     else:
@@ -203,6 +205,10 @@ def _condition(item: str) -> "tuple[str, Scalar]":
         typed = json.loads(value)
     except ValueError:
         return key, value
+    if isinstance(typed, int) and not -(2**63) <= typed < 2**63:
+        raise ConfigurationError(
+            f"--where {item}: integers have 64 bits; put quotes around a text: {key}='\"{value}\"'"
+        )
     return key, typed if isinstance(typed, str | int | float | bool) else value
 
 

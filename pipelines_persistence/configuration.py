@@ -83,7 +83,8 @@ class ChunkingConfig(Model):
     """How a document is cut."""
 
     tokens: int | None = Field(default=None, ge=16, le=32_768)
-    """The most tokens of a chunk, special tokens included; by default the embedding model's own limit."""
+    """The most tokens of a chunk, special tokens included; never more than the embedding model's own limit, which is the
+    default."""
 
     overlap: int = Field(default=0, ge=0)
     """The most tokens that a chunk repeats of the one before."""
@@ -100,7 +101,9 @@ class EmbeddingConfig(Model):
 
     backend: Annotated[str, AfterValidator(_known_backend)] = "openvino"
     """`openvino` (compiled, CPU), `sentence-transformers` (any model, GPUs; an extra), `hash` (no model:
-    for tests and plumbing), or the import path of your own, `module:attribute`."""
+    for tests and plumbing), or the import path of your own, `module:attribute`: a function from a list of texts to an
+    array of shape (texts, dimension), or an object with `embed_documents`. Give the object a `version` and change it
+    whenever its vectors change: only then does the index notice."""
 
     model: str = DEFAULT_MODEL
     """A model id or a local folder."""
@@ -179,7 +182,8 @@ class LimitsConfig(Model):
 
 
 class DeletionGuard(Model):
-    """Withholds deletions that look like an accident: when more than both would go, none goes."""
+    """Withholds deletions that look like an accident: when more than both would go, none goes. A source that has no
+    document left is never believed, however small it is. `--approve-deletions N` lets up to N pass."""
 
     documents: int = Field(default=10, ge=0)
     """Up to this many are always deleted."""

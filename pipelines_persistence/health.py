@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from pipelines_persistence.configuration import EmbeddingConfig, IndexConfig
-from pipelines_persistence.errors import PipelinesError
+from pipelines_persistence.errors import IndexNotFound, PipelinesError
 from pipelines_persistence.records import Generation, Outcome, RunRecord
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _LOW_SPACE = 2**30
 def index_status(platform: "Platform") -> "list[dict[str, Json]]":
     """Return each index, ingested or only configured, by name."""
     live = {generation.index: generation for generation in platform.ledger.live_generations()}
-    configured = platform.settings.pipelines.indexes if platform.settings.config.exists() else {}
+    configured = platform.settings.indexes
     return [_status(platform, name, live.get(name)) for name in sorted({*live, *configured})]
 
 
@@ -42,11 +42,18 @@ def _status(platform: "Platform", name: str, generation: Generation | None) -> "
         "index": name,
         "documents": totals.get(Outcome.INDEXED, 0),
         "outcomes": {str(outcome): count for outcome, count in totals.items()},
-        "points": platform.store.count(generation.collection) if generation else 0,
+        "points": _points(platform, generation) if generation else 0,
         "fingerprint": generation.fingerprint if generation else None,
         "collection": generation.collection if generation else None,
         "last_run": _run(last) if last else None,
     }
+
+
+def _points(platform: "Platform", generation: Generation) -> int:
+    try:
+        return platform.store.count(generation.collection)
+    except IndexNotFound:
+        return 0  # the store was lost; the next run fills it again
 
 
 def _run(run: RunRecord) -> "dict[str, Json]":
@@ -113,9 +120,10 @@ def _home(platform: "Platform") -> str:
 
 
 def _configuration(platform: "Platform") -> str:
-    if not platform.settings.config.exists():
-        return f"{platform.settings.config}: no such file; only indexes made with --docs"
-    return f"{platform.settings.config}: {', '.join(platform.settings.pipelines.indexes)}"
+    indexes = platform.settings.indexes
+    return (
+        f"{platform.settings.config}: {', '.join(indexes) or 'no such file; only indexes made with --docs'}"
+    )
 
 
 def _ledger(platform: "Platform") -> str:
@@ -136,7 +144,7 @@ def _embeddings(platform: "Platform") -> list[EmbeddingConfig]:
     try:
         for generation in platform.ledger.live_generations():
             found[IndexConfig.model_validate_json(generation.configuration).embedding] = None
-        for config in platform.settings.pipelines.indexes.values():
+        for config in platform.settings.indexes.values():
             found[config.embedding] = None
     except PipelinesError:
         pass  # said by the checks of the ledger and the configuration

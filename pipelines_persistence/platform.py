@@ -3,6 +3,7 @@
 The command line and the Dagster resources both build on it; nothing below it does.
 """
 
+import glob
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,14 @@ class Platform(AbstractContextManager["Platform"]):
     def home(self) -> Path:
         """The folder that holds all state; see `Settings.home_directory` for what it raises."""
         return self.settings.home_directory()
+
+    def _outside_home(self, source: SourceConfig, base: Path) -> SourceConfig:
+        """Leave the home out of a source that contains it: an index of the ledger would never settle."""
+        root = (base / source.uri).resolve()
+        if "://" in source.uri or not self.home.resolve().is_relative_to(root):
+            return source
+        within = glob.escape(self.home.resolve().relative_to(root).as_posix())
+        return source.model_copy(update={"exclude": (*source.exclude, f"{within}/**")})
 
     @cached_property
     def store(self) -> "VectorStore":
@@ -102,7 +111,7 @@ class Platform(AbstractContextManager["Platform"]):
         Raises:
             ConfigurationError: there is no such index.
         """
-        configured = self.settings.pipelines.indexes if self.settings.config.exists() else {}
+        configured = self.settings.indexes
         if name in configured:
             return configured[name]
         if live := self.ledger.live(name):
@@ -120,13 +129,14 @@ class Platform(AbstractContextManager["Platform"]):
         from pipelines_persistence.ingestion.engine import IndexEngine
         from pipelines_persistence.ingestion.parsing import Parser
 
+        self.settings.require_writable_home()
         base = self.settings.config.absolute().parent
         parser = Parser(config.limits)
         self._exits.callback(parser.close)
         return IndexEngine(
             name=name,
             config=config,
-            sources=[open_source(source, base) for source in config.sources],
+            sources=[open_source(self._outside_home(source, base), base) for source in config.sources],
             parser=parser,
             embedder=self.embedder(config.embedding),
             cache=self.cache,

@@ -257,6 +257,9 @@ class Ledger(Protocol):
     def live_points(self, generation: Generation) -> int:
         """Number of points that the store must hold."""
 
+    def points(self, generation: Generation) -> Iterator[tuple[str, bool]]:
+        """Walk over the ids of all points, pending ones included, and whether the store must hold each."""
+
     def doubt(self, generation: Generation) -> None:
         """Let the next run examine every document and write every chunk again."""
 

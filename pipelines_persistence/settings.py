@@ -2,7 +2,8 @@
 
 import difflib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipelines_persistence.configuration import PipelinesConfig
+from pipelines_persistence.configuration import IndexConfig, PipelinesConfig
 from pipelines_persistence.errors import ConfigurationError, StorageError
 
 
@@ -32,25 +33,46 @@ class Settings(BaseSettings):
         """Return the home, made if need be.
 
         Raises:
-            StorageError: it cannot be made or written.
+            StorageError: it cannot be made.
         """
         home = self.home.expanduser().absolute()
-        probe = home / ".write-probe"
-        try:
+        with _explained(home):
             home.mkdir(parents=True, exist_ok=True)
+        return home
+
+    def require_writable_home(self) -> None:
+        """Find out before anything is started whether the home can be written; readers do not need it to be.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        probe = self.home_directory() / ".write-probe"
+        with _explained(probe.parent):
             probe.write_bytes(b"pipelines")
             probe.unlink()
-        except OSError as error:
-            raise StorageError(
-                f"the home {home} cannot be written ({error.strerror}): "
-                "free space or grant write access there, or set PIPELINES_HOME to another folder"
-            ) from error
-        return home
+
+    @property
+    def indexes(self) -> dict[str, IndexConfig]:
+        """The configured indexes; none if there is no file and nobody named one."""
+        if "config" not in self.model_fields_set and not self.config.exists():
+            return {}
+        return self.pipelines.indexes
 
     @cached_property
     def pipelines(self) -> PipelinesConfig:
         """The content of the configuration file; read once."""
         return load_configuration(self.config)
+
+
+@contextmanager
+def _explained(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"the home {home} cannot be written ({error.strerror}): "
+            "free space or grant write access there, or set PIPELINES_HOME to another folder"
+        ) from error
 
 
 def load_configuration(path: Path) -> PipelinesConfig:

@@ -12,7 +12,8 @@ from pipelines_persistence.errors import RunCancelled
 from pipelines_persistence.ingestion import chunking
 from pipelines_persistence.ingestion.chunking import Chunker
 from pipelines_persistence.ingestion.examination import PAYLOAD_VERSION, Examiner
-from pipelines_persistence.ingestion.identity import value_hash
+from pipelines_persistence.ingestion.healing import difference, heal
+from pipelines_persistence.ingestion.identity import value_hash, vector_space
 from pipelines_persistence.ingestion.planning import Planner
 from pipelines_persistence.ingestion.reconciliation import Reconciliation, Sink, exceeds
 from pipelines_persistence.ingestion.report import Report
@@ -77,7 +78,8 @@ class IndexEngine:
         report = Report(self.name, generation.collection if generation else "")
         if generation:
             report.points = sum(record.chunks for record in self.ledger.documents(generation))
-        planner = Planner(self.embedder.fingerprint, self.cache, report)
+            report.notice = difference(self.ledger, self.store, generation)
+        planner = Planner(vector_space(self.embedder), self.cache, report)
         self._reconcile(generation, planner, report, notify, approve_deletions)
         report.seconds = time.perf_counter() - started
         return report
@@ -120,10 +122,7 @@ class IndexEngine:
 
     def _apply(self, generation: Generation, report: Report, notify: Notify, approve_deletions: int) -> None:
         self.store.create(generation.collection, self.config.collection.spec(self.embedder.dimension))
-        if self.store.count(generation.collection) < self.ledger.live_points(generation):
-            self.ledger.doubt(
-                generation
-            )  # points were lost: write them all again, their vectors are in the cache
+        report.notice = heal(self.ledger, self.store, generation)
         writer = Writer(
             generation, self.ledger, self.store, self.embedder, self.cache, report, partial(notify, report)
         )
@@ -154,18 +153,26 @@ class IndexEngine:
 
     def _promote(self, generation: Generation, report: Report, approve_deletions: int) -> None:
         live = self.ledger.live(self.name)
-        if live:
-            before, after = (self.ledger.totals(g).get(Outcome.INDEXED, 0) for g in (live, generation))
-            losing = before - after
-            if exceeds(self.config.deletion_guard, losing, before) and losing > approve_deletions:
-                report.notice = (
-                    f"the new generation {generation.collection} holds {losing} documents fewer than the live one "
-                    f"({after} instead of {before}) and is not promoted; readers still see {live.collection}. "
-                    f"If it is meant, run again with --approve-deletions {losing}"
-                )
-                return
+        if live and (objection := self._objection(live, generation, approve_deletions)):
+            report.notice = objection
+            return
         self.store.point_alias(self.name, generation.collection)
         self.ledger.promote(generation)
         for old in self.ledger.superseded(self.name):
             self.store.drop(old.collection)
             self.ledger.remove(old)
+
+    def _objection(self, live: Generation, new: Generation, approved: int) -> str:
+        """Say why a generation must not replace the live one: readers would lose documents. "" if they would not."""
+        held = {record.key for record in self.ledger.documents(live) if record.chunks}
+        outcomes = {record.key: record for record in self.ledger.documents(new)}
+        gone = {key for key in held if key not in outcomes or not outcomes[key].chunks}
+        failed = {key for key in gone if key in outcomes and outcomes[key].outcome is Outcome.FAILED}
+        guarded = failed or exceeds(self.config.deletion_guard, len(gone), len(held))
+        if not guarded or len(gone) <= approved:
+            return ""
+        return (
+            f"the new generation {new.collection} is not promoted: it lacks {len(gone)} documents that the live one "
+            f"holds, {len(failed)} of them because they fail now. Readers still see {live.collection}. "
+            f"If it is meant, run again with --approve-deletions {len(gone)}"
+        )

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping
 
+from pipelines_persistence.ports import Embedder
 from pipelines_persistence.records import Json
 
 _NAMESPACE = uuid.UUID("9b2ba0c5-5b8e-5d0c-9c55-4f1d8d4f2f2e")
@@ -24,6 +25,11 @@ def value_hash(value: Mapping[str, Json]) -> str:
     """SHA-256 of a JSON value, in hexadecimal; the order of keys does not matter."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def vector_space(embedder: Embedder) -> str:
+    """Name what vectors must share to be compared, for the cache: the embedder and the dimension."""
+    return value_hash({"embedder": embedder.fingerprint, "dimension": embedder.dimension})
 
 
 def point_id(index: str, source: str, path: str, text: str, occurrence: int) -> str:

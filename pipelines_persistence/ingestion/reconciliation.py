@@ -68,7 +68,10 @@ class Reconciliation:
         for record in self._moved:
             del gone[record.key]
         self.sink.remove(self._moved)  # only now: the points at the new place are written
-        self._delete(list(gone.values()))
+        emptied = {member.record.key for member in self._emptied}
+        self._delete(
+            list(gone.values()), alive={source for source, path in listed if (source, path) not in emptied}
+        )
 
     def _take(self, examination: Examination, movable: dict[str, list[DocumentRecord]]) -> None:
         record, known = examination.record, examination.known
@@ -83,23 +86,37 @@ class Reconciliation:
         else:
             self.sink.add(examination)
 
-    def _delete(self, gone: list[DocumentRecord]) -> None:
-        losing = sum(1 for record in gone if record.chunks) + len(self._emptied)
-        indexed = sum(1 for record in self.known.values() if record.chunks)
-        if exceeds(self.guard, losing, indexed) and losing > self.approved:
-            self.report.documents[Change.WITHHELD] = losing
-            self.report.notice = (
-                f"{losing} of {indexed} documents are gone from the sources; their deletion is withheld, for it looks "
-                f"like an accident. If it is meant, run again with --approve-deletions {losing}"
+    def _delete(self, gone: list[DocumentRecord], alive: set[str]) -> None:
+        emptied = [examination.known for examination in self._emptied if examination.known]
+        withheld = self._withheld([*gone, *emptied], alive)
+        if withheld:
+            self.report.documents[Change.WITHHELD] = len(withheld)
+            self._tell(
+                f"{len(withheld)} documents are gone from the sources; their deletion is withheld, for it looks like "
+                f"an accident. If it is meant, run again with --approve-deletions {len(withheld)}"
             )
-            gone, self._emptied = [record for record in gone if not record.chunks], []
-        self.sink.remove([*gone, *(examination.known for examination in self._emptied if examination.known)])
+        deleted = [record for record in gone if record.key not in withheld]
+        self._emptied = [member for member in self._emptied if member.record.key not in withheld]
+        self.sink.remove([*deleted, *(member.known for member in self._emptied if member.known)])
         for examination in self._emptied:
             self.sink.add(
                 replace(examination, known=None, record=replace(examination.record, id=0, chunks=0))
             )
         self.sink.flush()
-        self.report.documents[Change.DELETED] += len(gone)
+        self.report.documents[Change.DELETED] += len(deleted)
+        if self._emptied:
+            self._tell(f"{len(self._emptied)} documents have no text any more and lost their chunks")
+
+    def _withheld(self, losing: list[DocumentRecord], alive: set[str]) -> set[tuple[str, str]]:
+        """Return what must not be deleted: all, if it is too much at once, else what a source with nothing left held."""
+        losing = [record for record in losing if record.chunks]
+        indexed = sum(1 for record in self.known.values() if record.chunks)
+        if not exceeds(self.guard, len(losing), indexed):
+            losing = [record for record in losing if record.source not in alive]
+        return {record.key for record in losing} if len(losing) > self.approved else set()
+
+    def _tell(self, sentence: str) -> None:
+        self.report.notice = "; ".join(filter(None, (self.report.notice, sentence)))
 
 
 def exceeds(guard: DeletionGuard, losing: int, indexed: int) -> bool:

@@ -20,7 +20,10 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> "Matrix":
         return verified(embedder.embed_documents(texts), len(texts), embedder.dimension)
     except EmbeddingError:
         raise
-    except Exception as error:
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # an embedder of one's own must not end the run, least of all in peace
         raise EmbeddingError(
             f"the embedder failed on {len(texts)} texts: {type(error).__name__}: {error}"
         ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipelines_persistence.errors import DocumentError, EmbeddingError, Reason
 from pipelines_persistence.ingestion.examination import Examination, NewPoint, refused
+from pipelines_persistence.ingestion.identity import vector_space
 from pipelines_persistence.ingestion.report import Report
 from pipelines_persistence.ingestion.vectors import embed
 from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, VectorStore
@@ -102,7 +103,7 @@ class Writer:
     def _vectors(self, batch: Sequence[Examination]) -> "Vectors":
         """Return a vector for each new text: from the cache, or embedded now. A text that fails has none."""
         texts = {point.record.text_hash: point for examination in batch for point in examination.new}
-        vectors = self.cache.get(self.embedder.fingerprint, list(texts)) if texts else {}
+        vectors = self.cache.get(vector_space(self.embedder), list(texts)) if texts else {}
         missing = [point for text_hash, point in texts.items() if text_hash not in vectors]
         for page in _pages(missing, _TEXTS):
             found = self._embed(page)
@@ -124,7 +125,7 @@ class Writer:
             middle = len(points) // 2  # find the texts that fail, and keep the others
             return self._embed(points[:middle]) | self._embed(points[middle:])
         with self.report.stage("record"):
-            self.cache.put(self.embedder.fingerprint, hashes, rows)
+            self.cache.put(vector_space(self.embedder), hashes, rows)
         self._fresh.update(hashes)
         self.report.embedded += len(points)
         self.report.tokens += sum(point.record.tokens for point in points)

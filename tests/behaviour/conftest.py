@@ -98,7 +98,6 @@ def desk(tmp_path):
     }
     environment |= {
         "PIPELINES_HOME": str(tmp_path / "home"),
-        "PIPELINES_CONFIG": str(tmp_path / "pipelines.yaml"),
         "COUNTING_LOG": str(tmp_path / "embedded.jsonl"),
         "PYTHONPATH": str(HERE),
         "COLUMNS": "200",

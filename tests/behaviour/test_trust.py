@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from pipelines_persistence.platform import Platform
+from pipelines_persistence.records import Points
 from pipelines_persistence.settings import Settings
 
 
@@ -147,6 +148,103 @@ def test_a_ledger_that_was_deleted_begins_anew_and_meets_no_old_points(desk):
     desk.audit()
     [store] = [check for check in desk.run("doctor")["checks"] if check["name"] == "vector store"]
     assert f"no index knows {old}" in store["detail"]
+
+
+def test_points_that_the_ledger_does_not_know_are_removed(desk):
+    fill(desk, 5)
+    report = desk.ingest()
+    with Platform(Settings(home=Path(desk.env["PIPELINES_HOME"]))) as platform:
+        [point, *_] = platform.store.scroll(report["collection"], vectors=True)
+        stray = Points(["6a4c4f4e-0000-4000-8000-000000000001"], point.vector[None], [point.payload])
+        platform.store.upsert(report["collection"], stray)
+    assert (
+        "the store holds 6 points"
+        in desk.run("plan", "--docs", str(desk.docs), "--embedder", "counting:Counting")["notice"]
+    )
+    report = desk.ingest()
+    assert report["points"] == 5
+    assert "1 points that the ledger does not know were removed" in report["notice"]
+    desk.audit()
+
+
+def test_a_store_restored_from_an_older_backup_is_brought_up_to_date(desk):
+    fill(desk, 6)
+    desk.ingest()
+    home = Path(desk.env["PIPELINES_HOME"])
+    shutil.copytree(home / "qdrant", desk.folder / "backup")
+    (desk.docs / "000.md").unlink()
+    (desk.docs / "001.md").unlink()
+    desk.write("002.md", "# Document 2\n\nIn a new version.")
+    desk.ingest()
+    shutil.rmtree(home / "qdrant")
+    shutil.move(desk.folder / "backup", home / "qdrant")
+    assert desk.ingest()["points"] == 4
+    assert "new version" in desk.audit()["002.md"][0]
+
+
+def test_a_source_with_nothing_left_loses_nothing_however_small_it_is(desk):
+    fill(desk, 2)
+    desk.ingest()
+    for path in desk.docs.iterdir():
+        path.unlink()
+    report = desk.ingest()
+    assert (report["documents"]["withheld"], report["points"]) == (2, 2)
+    assert desk.ingest("--approve-deletions", "2")["points"] == 0
+
+
+def test_a_new_generation_without_a_document_that_fails_now_is_not_promoted(desk):
+    fill(desk, 4)
+    first = desk.ingest()
+    desk.write("001.md", "POISON")
+    desk.ingest()
+    report = desk.ingest("--chunk-tokens", "64")
+    assert "is not promoted: it lacks 1 documents" in report["notice"]
+    assert desk.run("status")["indexes"][0]["collection"] == first["collection"]
+    assert "001.md" in desk.audit()
+    assert desk.ingest("--chunk-tokens", "64", "--approve-deletions", "1")["notice"] == ""
+    assert "001.md" not in desk.audit()
+
+
+def test_an_embedder_that_changes_its_dimension_gets_a_new_generation_and_no_old_vector(desk):
+    fill(desk, 3)
+    (desk.folder / "mine.py").write_text(
+        "import os\ndef embed(texts):\n    return [[1.0 + len(t)] * int(os.environ['SIZE']) for t in texts]\n"
+    )
+    arguments = ("ingest", "--docs", str(desk.docs), "--embedder", "mine:embed")
+    first = desk.run(*arguments, SIZE="8")
+    second = desk.run(*arguments, SIZE="9")
+    assert second["collection"] != first["collection"]
+    assert second["embedded"] == 3
+    assert desk.run(*arguments, SIZE="8")["points"] == 3
+
+
+def test_an_embedder_that_exits_does_not_end_the_run_in_peace(desk):
+    fill(desk, 3)
+    (desk.folder / "mine.py").write_text("import sys\ndef embed(texts):\n    sys.exit(0)\n")
+    desk.run("ingest", "--docs", str(desk.docs), "--embedder", "mine:embed", code=1)
+
+
+def test_a_configuration_that_is_named_and_missing_is_an_error_even_if_the_index_is_known(desk):
+    fill(desk, 2)
+    desk.ingest()
+    error = desk.run("ingest", "docs", code=2, PIPELINES_CONFIG=str(desk.folder / "typo.yaml"))["error"]
+    assert "typo.yaml" in error["message"]
+
+
+def test_a_home_inside_the_documents_is_left_out(desk):
+    fill(desk, 3)
+    inside = {"PIPELINES_HOME": str(desk.docs / "state [1]" / "home")}
+    assert desk.ingest(**inside)["documents"]["added"] == 3
+    assert desk.ingest(**inside)["documents"]["unchanged"] == 3
+
+
+def test_a_search_needs_no_writable_home(desk):
+    fill(desk, 2)
+    desk.ingest()
+    home = Path(desk.env["PIPELINES_HOME"])
+    (home / ".write-probe").mkdir()  # stands in the way of whoever tries to write there
+    assert desk.run("search", "text number 1")["hits"]
+    assert desk.ingest(code=1)["error"]["type"] == "StorageError"
 
 
 def test_a_second_run_on_an_index_says_who_holds_it(desk):

@@ -114,7 +114,7 @@ class CustomEmbedder:
             return self._attribute
         try:
             made = self._attribute()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._wrong(f"cannot be made: {type(error).__name__}: {error}") from error
         if not (_has_method(made) or callable(made)):
             raise self._wrong(f"made a {type(made).__name__}, which is no embedder")
@@ -134,7 +134,7 @@ class CustomEmbedder:
             return function(argument)
         except PipelinesError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise EmbeddingError(f"{self._path} failed: {type(error).__name__}: {error}") from error
 
     def _wrong(self, problem: str) -> ConfigurationError:
@@ -158,7 +158,7 @@ def _imported(import_path: str) -> Any:  # noqa: ANN401 - the user's own
         raise ConfigurationError(
             f"embedding.backend {import_path!r}: the module {module_name!r} has no attribute {attribute!r}"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"embedding.backend {import_path!r}: importing {module_name!r} failed: {type(error).__name__}: {error}"
         ) from error

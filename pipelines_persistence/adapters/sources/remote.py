@@ -118,6 +118,7 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
 
     Raises:
         ConfigurationError: no such protocol, or its package is not installed.
+        SourceUnavailable: the other side does not answer.
     """
     import fsspec
 
@@ -134,6 +135,10 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
         )
         raise ConfigurationError(
             f"{redacted(uri)}: support for {protocol}:// is not installed; {remedy}"
+        ) from error
+    except (OSError, EOFError) as error:  # some file systems connect when they are made
+        raise SourceUnavailable(
+            f"{redacted(uri)} cannot be reached ({type(error).__name__}: {error})"
         ) from error
     except ValueError as error:
         raise ConfigurationError(
@@ -155,8 +160,8 @@ def protocols(filesystem: Any) -> frozenset[str]:  # noqa: ANN401
 
 
 def redacted(uri: str) -> str:
-    """Return a URI without the user and password that it may carry."""
-    return re.sub(r"://[^/@]*@", "://***@", uri)
+    """Return a URI without the user, the password and the query that it may carry."""
+    return re.sub(r"\?.*", "?***", re.sub(r"://[^/@]*@", "://***@", uri))
 
 
 @contextmanager

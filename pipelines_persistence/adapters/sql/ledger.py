@@ -188,6 +188,18 @@ class SqlLedger:
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
 
+    def points(self, generation: Generation) -> Iterator[tuple[str, bool]]:
+        """See `Ledger`."""
+        of_generation = documents.c.generation_id == generation.id
+        query = (
+            sa.select(chunks.c.point_id, chunks.c.is_live)
+            .select_from(chunks.join(documents))
+            .where(of_generation)
+        )
+        with reading(self._engine) as connection:
+            for row in connection.execute(query).yield_per(_PAGE):
+                yield row.point_id, row.is_live
+
     def doubt(self, generation: Generation) -> None:
         """See `Ledger`."""
         of_generation = documents.c.generation_id == generation.id

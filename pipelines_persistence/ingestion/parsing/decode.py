@@ -42,6 +42,9 @@ _DECLARATIONS = (
 )
 _DECLARED_WITHIN = 2048
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\n\r"
+_SCATTERED_NULS = 0.1
+_MOSTLY = 0.98
 _WIDE_SAMPLE = 4096
 _STRAY_CONTROLS = 0.005
 _SOUND_TO_DAMAGED = 20
@@ -72,6 +75,10 @@ def _decode(data: bytes, declared: str | None) -> str:
         if data.startswith(mark) and (text := _strictly(data[len(mark) :], codec)) is not None:
             return text
     data = data.rstrip(b"\0") if not data.endswith(b"\n\0") else data
+    if _is_ascii_with_nuls(data):
+        data = data.replace(
+            b"\0", b""
+        )  # a log with gaps: its text must not be lost for them, nor read as UTF-16
     if _has_controls(data):
         if (text := _wide(data)) is not None:
             return text
@@ -122,6 +129,13 @@ def _is_text(text: str) -> bool:
 def _has_controls(data: bytes) -> bool:
     controls = len(data) - len(data.translate(None, _CONTROLS))
     return controls > max(1, len(data) * _STRAY_CONTROLS)
+
+
+def _is_ascii_with_nuls(data: bytes) -> bool:
+    """Whether NULs lie scattered in ASCII; UTF-16 of Latin has one in two bytes, and of CJK far fewer ASCII bytes."""
+    nuls = data.count(b"\0")
+    printable = len(data) - len(data.translate(None, _PRINTABLE))
+    return 0 < nuls <= len(data) * _SCATTERED_NULS and printable + nuls >= len(data) * _MOSTLY
 
 
 def _switching(data: bytes) -> str | None:

@@ -139,3 +139,9 @@ def test_no_bytes_raise_anything_but_a_document_error():
                 decode(sample).encode("utf-8")
             except DocumentError:
                 continue
+
+
+def test_nuls_scattered_in_ascii_are_gaps_and_neither_utf_16_nor_binary():
+    assert decode(b"text with \0 NUL \0 bytes ostrich") == "text with  NUL  bytes ostrich"
+    log = b"a line of a log that goes on\n" * 40
+    assert decode(log[:200] + b"\0" * 30 + log) == (log[:200] + log).decode()
