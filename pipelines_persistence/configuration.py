@@ -182,8 +182,10 @@ class LimitsConfig(Model):
 
 
 class DeletionGuard(Model):
-    """Withholds deletions that look like an accident: when more than both would go, none goes. A source that has no
-    document left is never believed, however small it is. `--approve-deletions N` lets up to N pass."""
+    """Withholds deletions that look like an accident: when more than both would go, none goes.
+
+    A source that has no document left is never believed, however small it is. `--approve-deletions N` lets up to N pass.
+    """
 
     documents: int = Field(default=10, ge=0)
     """Up to this many are always deleted."""

@@ -1,5 +1,6 @@
 """Writes what the documentation says of `pipelines.yaml` from its model: `python -m pipelines_persistence.schema docs`."""
 
+import inspect
 import json
 import sys
 import typing
@@ -55,7 +56,7 @@ def _inner(annotation: object) -> tuple[object, str]:
 def _section(path: str, model: type[BaseModel]) -> str:
     rows = "".join(_row(name, field) for name, field in model.model_fields.items())
     title = f"`{path}`" if path else "Top level"
-    return f"\n## {title}\n\n{model.__doc__}\n\n| key | default | meaning |\n|---|---|---|\n{rows}"
+    return f"\n## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n| key | default | meaning |\n|---|---|---|\n{rows}"
 
 
 def _row(name: str, field: FieldInfo) -> str:
