@@ -9,13 +9,17 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
     ├── TransientError          the same call may succeed later
     │   ├── SourceUnavailable   a source cannot be listed or read as a whole
     │   ├── IndexBusy           another run holds the index
-    │   └── StoreUnavailable    the vector store does not answer, or is locked by another process
+    │   ├── StoreUnavailable    the vector store does not answer, or is locked by another process
+    │   └── DatabaseUnavailable the database does not answer, or lost the same race too often
     └── PermanentError          the same call fails again until something is changed
         ├── DocumentError       one document cannot be read, parsed or embedded; the run goes on
         ├── EmbeddingError      the embedder fails, or returns something that is no vector
         ├── IndexNotFound       no such index, or nothing has been ingested into it
         ├── StoreError          the vector store refuses what it was given, or is damaged
-        └── StorageError        the home cannot be written: permissions, a full disk
+        ├── StorageError        the home cannot be written: permissions, a full disk
+        ├── EventRefused        an event is malformed, or its id is taken; nothing was appended
+        ├── ConcurrencyConflict a stream is not at the version that its writer expected
+        └── StreamClosed        a stream was archived or tombstoned, and takes no further event
 """
 
 from enum import StrEnum
@@ -51,6 +55,13 @@ class IndexBusy(TransientError):
 
 class StoreUnavailable(TransientError):
     """The vector store does not answer in time."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not answer, or the same transaction lost a race too often.
+
+    What was to be written may stand or not; the same call may be repeated, for event ids tell.
+    """
 
 
 class Reason(StrEnum):
@@ -124,3 +135,41 @@ class StoreError(PermanentError):
 
 class StorageError(PermanentError):
     """The home cannot be written: permissions, a read-only file system, a full disk."""
+
+
+class EventRefused(PermanentError):
+    """An event is malformed, or its id is taken by another; nothing was appended."""
+
+
+class ConcurrencyConflict(PermanentError):
+    """A stream is not at the version that its writer expected: read it again, decide again, then append.
+
+    Attributes:
+        stream: its id.
+        expected: the version, or "no_stream" or "stream_exists".
+        actual: the version of its last event, 0 where there is none.
+    """
+
+    def __init__(self, stream: str, expected: int | str, actual: int) -> None:
+        """Keep what was expected and what stands."""
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+        super().__init__(
+            f"the stream {stream!r} is at version {actual}, not {expected}: read it again and decide anew"
+        )
+
+
+class StreamClosed(PermanentError):
+    """A stream was archived or tombstoned, and takes no further event.
+
+    Attributes:
+        stream: its id.
+        how: "archived" or "tombstoned".
+    """
+
+    def __init__(self, stream: str, how: str) -> None:
+        """Keep the stream and how it was closed."""
+        self.stream = stream
+        self.how = how
+        super().__init__(f"the stream {stream!r} was {how}, and takes no further event: begin another")

@@ -8,19 +8,27 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipelines_persistence.errors import StorageError
+# Whoever opens a database knows all of its tables.
+from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401
+from pipelines_persistence.errors import ConfigurationError, StorageError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; equal to the head of `migrations/versions`, which a test asserts."""
+
+_MIGRATION_LOCK = 7_304_512_000  # an advisory lock's key: any number that nobody else uses
 
 
 def open_database(url: str) -> sa.Engine:
     """Return an engine for an up-to-date database.
 
+    Args:
+        url: `sqlite:///path`, or `postgresql://user:password@host/name`, which is spoken to by psycopg 3.
+
     Raises:
+        ConfigurationError: the URL names a database that is not supported or whose driver is not installed.
         StorageError: it cannot be opened, written or migrated.
     """
-    engine = sa.create_engine(url)
+    engine = _engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -57,6 +65,27 @@ def storage_errors(engine: sa.Engine) -> Iterator[None]:
         ) from error
 
 
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in {"postgres", "postgresql"}:
+            # SQLAlchemy 2.0 and 2.1 mean different drivers by the short form.
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise ConfigurationError(
+                f"{parsed.drivername!r} databases are not supported: use sqlite or postgresql"
+            )
+        return sa.create_engine(parsed)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the driver of {parsed.drivername!r} is not installed: pip install 'pipelines-persistence[postgres]'"
+        ) from error
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(
+            "the database URL cannot be read: use sqlite:///path or postgresql://…"
+        ) from error
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's `begin` event below opens transactions, not the driver
     connection.execute("PRAGMA journal_mode=WAL")
@@ -87,6 +116,8 @@ def _migrate(engine: sa.Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     # One transaction, taken as a writer: a second process waits here and then finds nothing to do.
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         attributes: dict[str, Any] = config.attributes
         attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,0 +1,180 @@
+"""Events as rows, and the statements that are the same on every database."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import sqlalchemy as sa
+
+from pipelines_persistence.adapters.sql.event_schema import events, to_micros
+from pipelines_persistence.events import Clock, Cursor, FenceLag, NewEvent, StoredEvent, category_of
+from pipelines_persistence.events.appending import Standing
+
+Row: TypeAlias = tuple[Any, ...]
+
+COLUMNS = (
+    "stream, category, version, id, type, data, schema_version, occurred_at, recorded_at, "
+    "correlation_id, causation_id, actor"
+)
+"""The columns of a `Row` that is written, in its order."""
+
+READ = [
+    events.c.stream,
+    events.c.version,
+    events.c.epoch,
+    events.c.transaction_id,
+    events.c.position,
+    events.c.recorded_at,
+    sa.cast(events.c.id, sa.Text).label("id"),  # cheaper in the server than a UUID object for each
+    events.c.type,
+    events.c.data,
+    events.c.schema_version,
+    events.c.occurred_at,
+    events.c.correlation_id,
+    events.c.causation_id,
+    events.c.actor,
+]
+"""The columns that make a `StoredEvent`, in the order that `stored` takes them."""
+
+FARTHEST = 2**63 - 1
+"""Greater than every position and transaction id."""
+
+
+class Head(NamedTuple):
+    """The last event of a stream.
+
+    Attributes:
+        recorded_at: in microseconds since 1970.
+    """
+
+    version: int = 0
+    type: str = ""
+    recorded_at: int = 0
+
+
+NO_HEAD = Head()
+
+
+class Filter(NamedTuple):
+    """Which part of the log is asked for."""
+
+    after: Cursor
+    until: Cursor
+    types: Collection[str]
+    categories: Collection[str]
+    limit: int
+    backwards: bool = False
+
+
+class Waiter(Protocol):
+    """Waits at the end of the log for whichever comes first: news, the time, or the order to stop."""
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether there is news."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Backend(Protocol):
+    """What differs between databases. Each method is one statement in the caller's transaction."""
+
+    def heads(self, connection: sa.Connection, streams: Sequence[str]) -> dict[str, Head]:
+        """Return the last event of each stream that exists. Must not give the transaction an id: see `insert`."""
+
+    def standing(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, Standing]:
+        """Return where those of the ids stand that the log has."""
+
+    def insert(self, connection: sa.Connection, rows: Sequence[Row]) -> Cursor:
+        """Write rows, and return the cursor of the last.
+
+        The transaction gets its id here, after it has seen the heads: so the ids of a stream's writers rise with its
+        versions, and the log shows them in that order.
+        """
+
+    def insert_bulk(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
+        """Write many rows, as fast as the database can."""
+
+    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
+        """Return rows of the log, and how far it was searched."""
+
+    def fence_lag(self, connection: sa.Connection) -> FenceLag:
+        """Return how much is held back."""
+
+    def announce(self) -> None:
+        """Tell those who wait, after a commit; must never fail."""
+
+    def waiter(self) -> Waiter | None:
+        """Return what waits for announcements, where there are any."""
+
+
+def new_row(stream: str, version: int, event: NewEvent, recorded_at: int) -> Row:
+    """Return an event as a row to write.
+
+    Args:
+        stream: the stream's id.
+        version: the event's place in it.
+        event: what is written there.
+        recorded_at: in microseconds; the database's own clock counts where it is later, so that the recorded times
+            of a stream never run backwards.
+    """
+    return (
+        stream,
+        category_of(stream),
+        version,
+        event.id,
+        event.type,
+        event.data,
+        event.schema_version,
+        to_micros(event.occurred_at),
+        recorded_at,
+        event.correlation_id,
+        event.causation_id,
+        event.actor,
+    )
+
+
+def stored(row: Any) -> StoredEvent:  # noqa: ANN401 - SQLAlchemy rows are typed by their query only
+    """Return a row of the `READ` columns as an event."""
+    stream, version, epoch, transaction, position, *rest = row
+    return StoredEvent(stream, version, Cursor(epoch, transaction, position), *rest[:9])
+
+
+def stream_page(
+    stream: str,
+    first: int,
+    last: int,
+    *,
+    as_of: datetime | Cursor | None,
+    clock: Clock,
+    backwards: bool,
+    limit: int,
+) -> sa.Select[Any]:
+    """Return the query for a page of a stream, its versions between `first` and `last`."""
+    query = sa.select(*READ).where(events.c.stream == stream, events.c.version.between(first, last))
+    if isinstance(as_of, Cursor):
+        query = query.where(up_to(as_of))
+    elif as_of is not None:
+        moment = events.c.recorded_at if clock is Clock.RECORDED else events.c.occurred_at
+        query = query.where(moment <= as_of)
+    order = events.c.version.desc() if backwards else events.c.version
+    return query.order_by(order).limit(limit)
+
+
+def filtered(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
+    """Return a query of the log narrowed to types and categories."""
+    if wanted.types:
+        query = query.where(events.c.type.in_(sorted(wanted.types)))
+    if wanted.categories:
+        query = query.where(events.c.category.in_(sorted(wanted.categories)))
+    return query
+
+
+def place() -> sa.Tuple:
+    """Return an event's place in the log as a row value."""
+    return sa.tuple_(events.c.epoch, events.c.transaction_id, events.c.position)
+
+
+def up_to(cursor: Cursor) -> sa.ColumnElement[bool]:
+    """Return the condition that an event stands at a cursor or before it."""
+    return place() <= (cursor.epoch, cursor.transaction, cursor.position)

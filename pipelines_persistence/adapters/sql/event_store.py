@@ -1,0 +1,235 @@
+"""The `EventStore` port on SQLAlchemy Core, for SQLite and PostgreSQL."""
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipelines_persistence.adapters.sql.event_import import Importer
+from pipelines_persistence.adapters.sql.event_postgres import PostgresBackend
+from pipelines_persistence.adapters.sql.event_rows import (
+    FARTHEST,
+    NO_HEAD,
+    Backend,
+    Filter,
+    Row,
+    new_row,
+    stored,
+    stream_page,
+)
+from pipelines_persistence.adapters.sql.event_schema import events
+from pipelines_persistence.adapters.sql.event_sqlite import SqliteBackend
+from pipelines_persistence.adapters.sql.event_tail import Tail
+from pipelines_persistence.adapters.sql.event_transactions import Sleep, Taken, UnitOfWork
+from pipelines_persistence.errors import ConcurrencyConflict, DatabaseUnavailable, StreamClosed
+from pipelines_persistence.events import (
+    ARCHIVED,
+    START,
+    TOMBSTONED,
+    Append,
+    Appended,
+    Batch,
+    Clock,
+    Cursor,
+    Expected,
+    FenceLag,
+    Imported,
+    NewEvent,
+    StoredEvent,
+    aware,
+)
+from pipelines_persistence.events.appending import MOST, admit, admit_stream, expect, settle
+
+END = Cursor(2**31 - 1, FARTHEST, FARTHEST)
+
+_PAGE = 1000
+_RACES = 64  # lost in a row by an append that expects nothing
+
+
+class SqlEventStore:
+    """The event store in a database that `open_database` opened. Safe to share between threads."""
+
+    def __init__(self, engine: sa.Engine, *, sleep: Sleep = time.sleep) -> None:
+        """Take the engine; `close` disposes of it.
+
+        Args:
+            engine: of an up-to-date database.
+            sleep: waits between two attempts, in seconds.
+        """
+        self._work = UnitOfWork(engine, sleep)
+        with self._work.errors():
+            self._backend: Backend = (
+                SqliteBackend() if engine.dialect.name == "sqlite" else PostgresBackend(engine)
+            )
+        self._tail = Tail(self._work, self._backend)
+
+    # Writing
+
+    def append(self, stream: str, events: Sequence[NewEvent], expected: int | Expected) -> Appended:
+        """See `EventStore`."""
+        return self.append_many([Append(stream, events, expected)])[0]
+
+    def append_many(self, appends: Sequence[Append]) -> list[Appended]:
+        """See `EventStore`."""
+        admit(appends)
+        return self._write(appends)
+
+    def tombstone(
+        self, stream: str, expected: int | Expected = Expected.STREAM_EXISTS, *, actor: str | None = None
+    ) -> Appended:
+        """See `EventStore`."""
+        return self._close(stream, TOMBSTONED, expected, actor)
+
+    def archive(
+        self, stream: str, expected: int | Expected = Expected.STREAM_EXISTS, *, actor: str | None = None
+    ) -> Appended:
+        """See `EventStore`."""
+        return self._close(stream, ARCHIVED, expected, actor)
+
+    def import_events(self, events: Iterable[tuple[str, NewEvent]]) -> Imported:
+        """See `EventStore`."""
+        return Importer(self._work, self._backend).run(events)
+
+    # Reading
+
+    def read(
+        self,
+        stream: str,
+        from_version: int = 1,
+        to_version: int | None = None,
+        *,
+        as_of: datetime | Cursor | None = None,
+        clock: Clock = Clock.RECORDED,
+        backwards: bool = False,
+    ) -> Iterator[StoredEvent]:
+        """See `EventStore`."""
+        moment = aware(as_of) if isinstance(as_of, datetime) else as_of
+        first, last = from_version, to_version if to_version is not None else MOST
+        while first <= last:
+            query = stream_page(
+                stream, first, last, as_of=moment, clock=clock, backwards=backwards, limit=_PAGE
+            )
+            page = self._work.read(partial(_rows, query=query))
+            yield from map(stored, page)
+            if len(page) < _PAGE:
+                return
+            first, last = (first, page[-1].version - 1) if backwards else (page[-1].version + 1, last)
+
+    def read_all(
+        self,
+        after: Cursor = START,
+        *,
+        until: Cursor | None = None,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        backwards: bool = False,
+    ) -> Iterator[StoredEvent]:
+        """See `EventStore`."""
+        wanted = Filter(after, until or END, types, categories, _PAGE, backwards)
+        for batch in self._tail.backwards(wanted) if backwards else self._tail.batches(wanted):
+            yield from batch.events
+
+    def batches(
+        self,
+        after: Cursor = START,
+        *,
+        until: Cursor | None = None,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        limit: int = _PAGE,
+    ) -> Iterator[Batch]:
+        """See `EventStore`."""
+        return self._tail.batches(Filter(after, until or END, types, categories, limit))
+
+    def subscribe(
+        self,
+        after: Cursor = START,
+        *,
+        stop: threading.Event,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        limit: int = _PAGE,
+        poll: float = 1.0,
+    ) -> Iterator[Batch]:
+        """See `EventStore`."""
+        return self._tail.subscribe(Filter(after, END, types, categories, limit), stop, poll)
+
+    def version(self, stream: str) -> int:
+        """See `EventStore`."""
+        heads = self._work.read(lambda connection: self._backend.heads(connection, [stream]))
+        return heads.get(stream, NO_HEAD).version
+
+    def head(self) -> Cursor:
+        """See `EventStore`."""
+        last = next(self._tail.backwards(Filter(START, END, (), (), 1, backwards=True)), None)
+        return last.events[0].cursor if last else START
+
+    def fence_lag(self) -> FenceLag:
+        """See `EventStore`."""
+        return self._work.read(self._backend.fence_lag)
+
+    def close(self) -> None:
+        """See `EventStore`."""
+        self._work.engine.dispose()
+
+    # The unit of work
+
+    def _write(self, appends: Sequence[Append], closing: str = "") -> list[Appended]:
+        for attempt in range(_RACES):
+            try:
+                result = self._work.write(lambda connection: self._attempt(connection, appends, closing))
+            except (Taken, ConcurrencyConflict, StreamClosed) as refusal:
+                # The first of two equal calls may have succeeded without its caller hearing of it.
+                if (first := self._settled(appends)) is not None:
+                    return first
+                if not isinstance(refusal, Taken):
+                    raise
+                # Another writer was faster; the next attempt holds what is expected against what now stands.
+                self._work.pause(attempt)
+            else:
+                self._backend.announce()
+                return result
+        raise DatabaseUnavailable(
+            f"{_RACES} other writers were faster at {appends[0].stream!r}: try again later"
+        )
+
+    def _attempt(self, connection: sa.Connection, appends: Sequence[Append], closing: str) -> list[Appended]:
+        heads = self._backend.heads(connection, [append.stream for append in appends])
+        rows: list[Row] = []
+        # In one order for all writers, so that two of them seldom wait for each other.
+        for append in sorted(appends, key=lambda append: append.stream):
+            head = heads.get(append.stream, NO_HEAD)
+            may_close = closing == TOMBSTONED and head.type == ARCHIVED
+            expect(append, head.version, "" if may_close else head.type)
+            rows.extend(
+                new_row(append.stream, version, event, head.recorded_at)
+                for version, event in enumerate(append.events, head.version + 1)
+            )
+        cursor = self._backend.insert(connection, rows)
+        if closing == TOMBSTONED:
+            stream, _, version, *_ = rows[0]
+            connection.execute(events.delete().where(events.c.stream == stream, events.c.version < version))
+        versions = {stream: version for stream, _, version, *_ in rows}
+        return [Appended(append.stream, versions[append.stream], cursor) for append in appends]
+
+    def _settled(self, appends: Sequence[Append]) -> list[Appended] | None:
+        ids = [event.id for append in appends for event in append.events]
+        return settle(appends, self._work.read(lambda connection: self._backend.standing(connection, ids)))
+
+    def _close(self, stream: str, closing: str, expected: int | Expected, actor: str | None) -> Appended:
+        admit_stream(stream)
+        try:
+            return self._write([Append(stream, [NewEvent(closing, actor=actor)], expected)], closing)[0]
+        except StreamClosed:
+            last = next(self.read(stream, backwards=True))
+            if last.type != closing:
+                raise
+            return Appended(stream, last.version, last.cursor)
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    return connection.execute(query).all()

@@ -1,0 +1,176 @@
+"""What goes wrong with an event log on either database: rivals, lost acknowledgements, processes, memory."""
+
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines_persistence.adapters.sql.database import open_database
+from pipelines_persistence.adapters.sql.event_store import SqlEventStore
+from pipelines_persistence.errors import ConcurrencyConflict, DatabaseUnavailable
+from pipelines_persistence.events import Append, Expected, NewEvent
+
+ANY = Expected.ANY
+MEGABYTE = 2**20
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request):
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def store(url):
+    store = SqlEventStore(open_database(url))
+    yield store
+    store.close()
+
+
+def increment(url, name, count):
+    """Append to a stream of one's own, blindly, and to a common one, at the version that was read."""
+    store = SqlEventStore(open_database(url))
+    for _ in range(count):
+        store.append(f"own-{name}", [NewEvent("A"), NewEvent("B")], ANY)
+        while True:
+            try:
+                store.append("common-1", [NewEvent("C", actor=name)], store.version("common-1"))
+            except ConcurrencyConflict:
+                continue
+            break
+    store.close()
+
+
+def test_six_threads_and_four_processes_append_on_sqlite_without_error_or_lost_update(sqlite_url):
+    count, context = 20, multiprocessing.get_context("spawn")
+    processes = [context.Process(target=increment, args=(sqlite_url, f"p{n}", count)) for n in range(4)]
+    errors = []
+
+    def run(name):
+        try:
+            increment(sqlite_url, name, count)
+        except BaseException as error:  # noqa: BLE001 - shown to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(f"t{n}",)) for n in range(6)]
+    for worker in processes + threads:
+        worker.start()
+    for worker in processes + threads:
+        worker.join()
+    assert errors == []
+    assert [process.exitcode for process in processes] == [0] * 4
+    store = SqlEventStore(open_database(sqlite_url))
+    assert [event.version for event in store.read("common-1")] == list(range(1, 10 * count + 1))
+    assert len({event.id for event in store.read_all()}) == 10 * count * 3
+    for name in [f"p{n}" for n in range(4)] + [f"t{n}" for n in range(6)]:
+        assert store.version(f"own-{name}") == 2 * count
+    store.close()
+
+
+def lose_acknowledgements(store):
+    """Let each commit succeed and then look like a broken connection, until the returned function is called."""
+    dialect = store._work.engine.dialect
+    commit, error = dialect.do_commit, dialect.loaded_dbapi.OperationalError("the connection broke")
+    if dialect.name == "sqlite":
+        error.sqlite_errorname = "SQLITE_BUSY"
+
+    def lose(connection):
+        commit(connection)
+        raise error
+
+    dialect.do_commit = lose
+    return lambda: setattr(dialect, "do_commit", commit)
+
+
+@pytest.mark.parametrize("expected", [0, Expected.NO_STREAM, ANY])
+def test_a_commit_whose_acknowledgement_is_lost_is_no_conflict_for_who_tries_again(store, expected):
+    appends = [
+        Append("a-1", [NewEvent("A"), NewEvent("B")], expected),
+        Append("b-1", [NewEvent("C")], expected),
+    ]
+    restore = lose_acknowledgements(store)
+    with pytest.raises(DatabaseUnavailable, match="safe to repeat"):
+        store.append_many(appends)
+    restore()
+    assert [result.version for result in store.append_many(appends)] == [2, 1]
+    assert [event.type for event in store.read_all()] == ["A", "B", "C"]
+    with pytest.raises(ConcurrencyConflict):
+        store.append("a-1", [NewEvent("D")], 0)
+
+
+def test_an_import_whose_acknowledgement_is_lost_is_repeated_without_a_double(store):
+    pairs = [("a-1", NewEvent("A")) for _ in range(100)]
+    restore = lose_acknowledgements(store)
+    with pytest.raises(DatabaseUnavailable):
+        store.import_events(pairs)
+    restore()
+    assert store.import_events(pairs).duplicates == 100
+    assert store.version("a-1") == 100
+
+
+def _follow(url, found):
+    store, stop, count = SqlEventStore(open_database(url)), threading.Event(), 0
+    for batch in store.subscribe(stop=stop, poll=0.1):
+        count += len(batch.events)
+        if count >= 50:
+            stop.set()
+    store.close()
+    found.put(count)
+
+
+def test_a_subscription_on_sqlite_sees_what_another_process_appends(sqlite_url):
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    process = context.Process(target=_follow, args=(sqlite_url, found))
+    process.start()
+    store = SqlEventStore(open_database(sqlite_url))
+    for _ in range(50):
+        store.append("a-1", [NewEvent("A")], ANY)
+    assert found.get(timeout=20) == 50
+    process.join()
+    assert process.exitcode == 0
+    store.close()
+
+
+def _peak():
+    """Return the most memory that this process has held, in bytes; unlike `ru_maxrss`, without its parent's."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+def _memory_of_a_walk(url, stream, found):
+    store = SqlEventStore(open_database(url))
+    some = [event.cursor for event in store.read(stream, 1, 2500)][-1]  # what is loaded once is no growth
+    assert sum(1 for _ in store.read_all(until=some)) == 2500
+    before = _peak()
+    walks = [store.read(stream), store.read(stream, backwards=True), store.read_all()]
+    counts = [sum(1 for _ in walk) for walk in walks]
+    growth = _peak() - before
+    store.close()
+    found.put((counts, growth))
+
+
+def test_a_stream_of_any_length_is_walked_in_bounded_memory(store, url):
+    size = 60_000
+    pairs = (("big-1", NewEvent("A", b'{"text": "%s"}' % (b"x" * 500))) for _ in range(size))
+    assert store.import_events(pairs).appended == size
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    process = context.Process(target=_memory_of_a_walk, args=(url, "big-1", found))
+    process.start()
+    counts, growth = found.get(timeout=120)
+    process.join()
+    assert counts == [size] * 3
+    assert growth < 20 * MEGABYTE
+
+
+def test_a_reader_that_stops_half_way_holds_no_transaction_open(store):
+    store.import_events(("a-1", NewEvent("A")) for _ in range(3000))
+    reader = store.read_all()
+    next(reader)
+    started = time.monotonic()
+    store.append("a-1", [NewEvent("B")], 3000)
+    assert time.monotonic() - started < 5
+    assert store._work.engine.pool.checkedout() == 0
+    assert sum(1 for _ in reader) == 3000
