@@ -251,6 +251,7 @@ def main() -> None:
         app()
     except SystemExit as exit_:
         usage = exit_.__context__  # Typer has shown it for people, and left
+        # The base of BadParameter is UsageError, which Typer does not export.
         if "--json" in sys.argv and isinstance(usage, typer.BadParameter.__bases__):
             from pipelines_persistence import console
 

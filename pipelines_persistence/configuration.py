@@ -222,7 +222,7 @@ class IndexConfig(Model):
     """Withholds deletions that look like an accident."""
 
     schedule: Annotated[str, AfterValidator(_cron)] | None = Field(default=None, examples=["0 3 * * *"])
-    """A cron expression (UTC) at which Dagster re-indexes; none by default."""
+    """A cron expression (UTC) at which Dagster re-indexes while it runs; none by default. The UI can switch it off."""
 
     sample_query: str = "How do I get started?"
     """Asked after each run; the answers are shown in the UI."""

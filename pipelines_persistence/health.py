@@ -114,6 +114,7 @@ def _version(package: str) -> str:
 
 
 def _home(platform: "Platform") -> str:
+    platform.settings.require_writable_home()
     free = shutil.disk_usage(platform.home).free
     warning = "; LOW" if free < _LOW_SPACE else ""
     return f"{platform.home}: writable, {free / 2**30:.1f} GiB free{warning}"

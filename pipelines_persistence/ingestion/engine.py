@@ -130,9 +130,8 @@ class IndexEngine:
         if generation.state is GenerationState.BUILDING:
             self._promote(generation, report, approve_deletions)
         elif self.store.aliases().get(self.name) != generation.collection:
-            self.store.point_alias(
-                self.name, generation.collection
-            )  # it was lost with the store, or half-moved
+            # It was lost with the store, or a crash came between the alias and the ledger.
+            self.store.point_alias(self.name, generation.collection)
         report.points = self.store.count(generation.collection)
 
     def _reconcile(

@@ -45,6 +45,7 @@ class Reconciliation:
     report: Report
     notify: Callable[[], None]
     _moved: list[DocumentRecord] = field(default_factory=list)
+    _kept: list[DocumentRecord] = field(default_factory=list)
     _emptied: list[Examination] = field(default_factory=list)
 
     def run(self, sources: Sequence[Source]) -> None:
@@ -65,7 +66,7 @@ class Reconciliation:
             if position % _NOTIFY_EVERY == 0:
                 self.notify()
         self.sink.flush()
-        for record in self._moved:
+        for record in (*self._moved, *self._kept):
             del gone[record.key]
         self.sink.remove(self._moved)  # only now: the points at the new place are written
         emptied = {member.record.key for member in self._emptied}
@@ -79,10 +80,12 @@ class Reconciliation:
         if examination.change is Change.ADDED and origins:
             self._moved.append(origins.pop())
             examination = replace(examination, change=Change.MOVED)
+        elif examination.change is Change.FAILED and known is None and origins:
+            # It was moved and cannot be indexed at its new place: the last good version stays where it was.
+            self._kept.append(origins.pop())
         if examination.change is Change.SKIPPED and known and known.chunks:
-            self._emptied.append(
-                examination
-            )  # there was text, and now there is none: a deletion by another name
+            # There was text, and now there is none: a deletion by another name.
+            self._emptied.append(examination)
         else:
             self.sink.add(examination)
 

@@ -2,12 +2,15 @@
 
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from pipelines_persistence.configuration import EmbeddingConfig, IndexConfig, SourceConfig
+from pipelines_persistence.errors import DocumentError, Reason
 from pipelines_persistence.ingestion.report import Change
 from pipelines_persistence.platform import Platform
+from pipelines_persistence.records import Markup, ParsedDocument
 from pipelines_persistence.settings import Settings
 
 WORDS = [f"word{n}" for n in range(60)]
@@ -102,3 +105,30 @@ def test_incremental_runs_end_where_a_first_run_would(tmp_path, seed):
         assert [
             point for point in incremental if not any(repr(name) in point[1] for name in failing)
         ] == expected
+
+
+class PickyParser:
+    """Fails on one path, as a parser does that runs out of time."""
+
+    version = "picky"
+
+    def parse(self, data, path):
+        if path == "moved.md":
+            raise DocumentError(Reason.TIMEOUT, "too slow today")
+        return ParsedDocument(data.decode(), Markup.MARKDOWN, "text/markdown")
+
+
+def test_a_document_that_is_moved_and_fails_at_its_new_place_keeps_its_last_good_version(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# A\n\nStays.")
+    (docs / "b.md").write_text("# B\n\nMoves.")
+    config = IndexConfig(
+        sources=(SourceConfig(name="docs", uri=str(docs)),), embedding=EmbeddingConfig(backend="hash")
+    )
+    with Platform(Settings(home=tmp_path / "home", config=tmp_path / "none.yaml")) as platform:
+        engine = replace(platform.engine("docs", config), parser=PickyParser())
+        assert engine.ingest().points == 2
+        (docs / "b.md").rename(docs / "moved.md")
+        report = engine.ingest()
+        assert (report.documents[Change.FAILED], report.documents[Change.DELETED], report.points) == (1, 0, 2)

@@ -237,7 +237,7 @@ def test_a_stream_as_of_a_place_in_the_log_is_the_prefix_up_to_there(store):
 
 def test_a_naive_moment_is_refused(store):
     with pytest.raises(EventRefused, match="naive"):
-        list(store.read("a-1", as_of=datetime(2026, 1, 1)))  # noqa: DTZ001
+        list(store.read("a-1", as_of=datetime(2026, 1, 1)))  # noqa: DTZ001 - naive on purpose
 
 
 @only_sql

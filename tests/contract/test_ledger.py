@@ -177,8 +177,8 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(engine):
 def test_a_naive_datetime_is_refused():
     column = UtcDateTime()
     with pytest.raises(ValueError, match="naive"):
-        column.process_bind_param(datetime(2026, 1, 1), sa.create_engine("sqlite://").dialect)  # noqa: DTZ001
-    assert column.process_result_value(datetime(2026, 1, 1), None).tzinfo is UTC  # noqa: DTZ001
+        column.process_bind_param(datetime(2026, 1, 1), sa.create_engine("sqlite://").dialect)  # noqa: DTZ001 - naive on purpose
+    assert column.process_result_value(datetime(2026, 1, 1), None).tzinfo is UTC  # noqa: DTZ001 - naive on purpose
 
 
 def test_a_read_waits_for_no_writer(engine, ledger):

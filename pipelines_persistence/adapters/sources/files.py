@@ -27,7 +27,7 @@ def read_regular_file(path: str, limit: int) -> bytes:
     """
     # O_NONBLOCK: a FIFO that took the file's place is refused instead of waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, no path
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise DocumentError(Reason.SPECIAL_FILE, f"a {kind_of_file(status.st_mode)}, no document")

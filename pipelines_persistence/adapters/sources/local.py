@@ -88,9 +88,9 @@ class FolderSource:
 
     def _locate(self, path: str) -> str:
         """Return the real name of a listed path: NFC is the identity, the disk may spell it otherwise."""
-        if os.path.isfile(self._root):  # noqa: PTH113
+        if os.path.isfile(self._root):  # noqa: PTH113 - raw names
             return str(self._root)
-        plain = os.path.join(self._root, path)  # noqa: PTH118
+        plain = os.path.join(self._root, path)  # noqa: PTH118 - raw names
         if self._real_names is None and not os.path.lexists(plain):
             for _ in self.entries():
                 pass
@@ -132,7 +132,7 @@ class FolderSource:
                 else None
             ):
                 return SourceEntry(self.name, path, problem=problem)
-            status = os.stat(location)  # noqa: PTH116
+            status = os.stat(location)  # noqa: PTH116 - raw names
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -148,7 +148,7 @@ class FolderSource:
         if location != str(self._root) and not _inside(target, real_root):
             return DocumentError(Reason.LINK_OUTSIDE_ROOT, "a link that leaves the root of the source")
         try:
-            is_folder = stat.S_ISDIR(os.stat(location).st_mode)  # noqa: PTH116
+            is_folder = stat.S_ISDIR(os.stat(location).st_mode)  # noqa: PTH116 - raw names
         except (FileNotFoundError, NotADirectoryError):
             return DocumentError(Reason.DANGLING_LINK, "a link that leads nowhere")
         except OSError as error:

@@ -153,7 +153,7 @@ def remote_signature(info: Mapping[str, Any]) -> str | None:
     return f"{':'.join(marks)}-{info.get('size')}" if marks else None
 
 
-def protocols(filesystem: Any) -> frozenset[str]:  # noqa: ANN401
+def protocols(filesystem: Any) -> frozenset[str]:  # noqa: ANN401 - the library gives no type
     """Return the names under which fsspec knows a file system."""
     protocol = filesystem.protocol
     return frozenset({protocol} if isinstance(protocol, str) else protocol)

@@ -89,7 +89,7 @@ class Tar:
             return local_signature(Path(self._location).stat(), time.time_ns())
         return remote_signature(self._filesystem.info(self._location))
 
-    def _unpacked(self, packed: Any) -> Any:  # noqa: ANN401
+    def _unpacked(self, packed: Any) -> Any:  # noqa: ANN401 - the library gives no type
         magic = packed.read(6)
         packed.seek(0)
         opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
@@ -115,7 +115,7 @@ class Tar:
         return infos
 
 
-def _unpack(opener: Any, packed: IO[bytes], bound: int) -> IO[bytes]:  # noqa: ANN401
+def _unpack(opener: Any, packed: IO[bytes], bound: int) -> IO[bytes]:  # noqa: ANN401 - the library gives no type
     with contextlib.ExitStack() as stack:
         unpacked = stack.enter_context(tempfile.TemporaryFile())
         try:

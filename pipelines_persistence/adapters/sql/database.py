@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 # Whoever opens a database knows all of its tables.
-from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401
+from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401 - its tables belong to the metadata
 from pipelines_persistence.errors import ConfigurationError, StorageError
 
 HEAD = "0002"

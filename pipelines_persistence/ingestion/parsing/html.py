@@ -83,7 +83,7 @@ def _tree(text: str) -> Any:  # noqa: ANN401 - the element types are not public
         raise MemoryError from error
 
 
-def _main(tree: Any) -> str:  # noqa: ANN401
+def _main(tree: Any) -> str:  # noqa: ANN401 - the library gives no type
     """Return the HTML of the first element that holds enough of the page to be its content."""
     _flatten_links(tree)
     whole = _length(tree.body)
@@ -94,22 +94,22 @@ def _main(tree: Any) -> str:  # noqa: ANN401
     return str(tree.html or "")
 
 
-def _flatten_links(tree: Any) -> None:  # noqa: ANN401
+def _flatten_links(tree: Any) -> None:  # noqa: ANN401 - the library gives no type
     for node in tree.css("a"):
         node.unwrap()
 
 
-def _remove(tree: Any, selector: str) -> None:  # noqa: ANN401
+def _remove(tree: Any, selector: str) -> None:  # noqa: ANN401 - the library gives no type
     for node in tree.css(selector):
         if node.tag not in {"html", "body", "main"}:
             node.decompose()
 
 
-def _length(node: Any) -> int:  # noqa: ANN401
+def _length(node: Any) -> int:  # noqa: ANN401 - the library gives no type
     return len("".join(node.text(deep=True, separator=" ").split())) if node is not None else 0
 
 
-def _title(tree: Any) -> str:  # noqa: ANN401
+def _title(tree: Any) -> str:  # noqa: ANN401 - the library gives no type
     for selector in ("head title", "title", "h1"):
         node = tree.css_first(selector)
         if node is not None and (title := " ".join(node.text(deep=True).split())):
@@ -117,7 +117,7 @@ def _title(tree: Any) -> str:  # noqa: ANN401
     return ""
 
 
-def _metadata(tree: Any) -> dict[str, Json]:  # noqa: ANN401
+def _metadata(tree: Any) -> dict[str, Json]:  # noqa: ANN401 - the library gives no type
     found: dict[str, Json] = {}
     if (root := tree.root) is not None and (language := root.attributes.get("lang")):
         found["language"] = language

@@ -89,7 +89,7 @@ def _slide(slide: Any, number: int) -> str:  # noqa: ANN401 - loosely typed
     return "\n\n".join(filter(None, parts))
 
 
-def _texts(shape: Any) -> Iterator[str]:  # noqa: ANN401
+def _texts(shape: Any) -> Iterator[str]:  # noqa: ANN401 - the library gives no type
     if shape.has_text_frame:
         yield shape.text_frame.text.replace("\v", "\n").strip()
     if getattr(shape, "has_table", False):

@@ -38,7 +38,7 @@ def parse_pdf(data: bytes, limits: Limits) -> ParsedDocument:
             document.close()
 
 
-def _parse(document: "pypdfium2.PdfDocument", limits: Limits) -> ParsedDocument:  # type: ignore[name-defined]  # noqa: F821
+def _parse(document: "pypdfium2.PdfDocument", limits: Limits) -> ParsedDocument:  # type: ignore[name-defined]  # noqa: F821 - imported where it is used
     pages = len(document)
     limits.check_pages(pages, "pages")
     texts: list[str] = []
@@ -54,7 +54,7 @@ def _parse(document: "pypdfium2.PdfDocument", limits: Limits) -> ParsedDocument:
     return ParsedDocument("\n\n".join(filter(None, texts)), Markup.PLAIN, MEDIA_TYPE, title, metadata)
 
 
-def _page(document: "pypdfium2.PdfDocument", number: int) -> str:  # type: ignore[name-defined]  # noqa: F821
+def _page(document: "pypdfium2.PdfDocument", number: int) -> str:  # type: ignore[name-defined]  # noqa: F821 - imported where it is used
     page = document[number]
     try:
         text_page = page.get_textpage()

@@ -125,7 +125,7 @@ def alphabet(name: str) -> Language:
     }
     shares |= {char: 0.8 * weight / whole for char, weight in weights.items()}
     foreign = {True: 1e-4, False: 3e-6}  # a letter of another language, a sign that nobody writes
-    return Language(lambda char: shares.get(char) or foreign[char.isalpha()], True, own_script)  # noqa: FBT003
+    return Language(lambda char: shares.get(char) or foreign[char.isalpha()], True, own_script)  # noqa: FBT003 - the field is named in the class
 
 
 def _encodes(char: str, codec: str) -> bytes:

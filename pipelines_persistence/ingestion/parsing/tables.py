@@ -84,7 +84,7 @@ def _row(columns: Sequence[str], row: Sequence[str]) -> str:
     )
 
 
-def load_json(text: str) -> Any:  # noqa: ANN401
+def load_json(text: str) -> Any:  # noqa: ANN401 - the library gives no type
     """Return what a JSON text says, numbers as the text spells them."""
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
 
@@ -96,7 +96,7 @@ def _line(line: str) -> str:
         return line
 
 
-def _records(value: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401
+def _records(value: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - the library gives no type
     """Yield the text of each record: the members of a list, and of a mapping what belongs together."""
     if isinstance(value, list) and _is_nested(value):
         for item in value:
@@ -118,7 +118,7 @@ def _is_nested(value: list[Any]) -> bool:
     return any(isinstance(item, dict | list) for item in value)
 
 
-def _flatten(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401
+def _flatten(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - the library gives no type
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _flatten(_below(path, key), item)
@@ -131,7 +131,7 @@ def _flatten(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401
         yield f"{path}: {_scalar(value)}" if path else _scalar(value)
 
 
-def _scalar(value: Any) -> str:  # noqa: ANN401
+def _scalar(value: Any) -> str:  # noqa: ANN401 - the library gives no type
     return value if isinstance(value, str) else json.dumps(value)
 
 

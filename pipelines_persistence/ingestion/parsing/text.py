@@ -27,7 +27,7 @@ _INTEGERS = 2**63
 class _FrontMatterLoader(yaml.SafeLoader):
     """Refuses anchors and aliases: a few of them nested expand to gigabytes."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - the library gives no type
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed")
         return super().compose_node(parent, index)

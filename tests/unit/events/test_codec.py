@@ -14,7 +14,7 @@ from pipelines_persistence.errors import EventRefused
 from pipelines_persistence.events import Moment, NewEvent, check, decode, encode
 
 MOMENT = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NAIVE = datetime(2026, 1, 1, 12)  # noqa: DTZ001
+NAIVE = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - naive on purpose
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text

@@ -47,7 +47,7 @@ def test_the_category_is_what_stands_before_the_first_dash(stream, category):
         {"id": "no uuid"},
         {"id": "0192F3A0-0000-7000-8000-000000000000"},
         {"schema_version": 0},
-        {"occurred_at": datetime(2026, 1, 1)},  # noqa: DTZ001
+        {"occurred_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"correlation_id": ""},
         {"actor": "a\0"},
     ],

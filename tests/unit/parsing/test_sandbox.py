@@ -38,7 +38,7 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat", encoding="ascii") as status:  # noqa: PTH123
+    with open(f"/proc/{pid}/stat", encoding="ascii") as status:  # noqa: PTH123 - a path of the kernel
         return status.read().rpartition(")")[2].split()[0] != "Z"
 
 
@@ -89,7 +89,7 @@ def test_nesting_without_bound_is_a_named_outcome():
         try:
             parser.parse(data, path)
         except DocumentError as error:
-            assert error.reason in {Reason.MALFORMED, Reason.NO_TEXT, Reason.OUT_OF_MEMORY, Reason.TIMEOUT}  # noqa: PT017
+            assert error.reason in {Reason.MALFORMED, Reason.NO_TEXT, Reason.OUT_OF_MEMORY, Reason.TIMEOUT}  # noqa: PT017 - any of these is right
     assert parser.parse(PAGE, "a.html").text == "Hello"
     parser.close()
 
@@ -155,7 +155,7 @@ def test_the_child_sees_no_secret_and_loads_nothing_heavy():
     os.environ["PARSER_TEST_SECRET"] = "hush"
     try:
         parser.parse(PAGE, "a.html")
-        with open(f"/proc/{child(parser)}/environ", "rb") as environment:  # noqa: PTH123
+        with open(f"/proc/{child(parser)}/environ", "rb") as environment:  # noqa: PTH123 - a path of the kernel
             assert b"hush" not in environment.read()
     finally:
         del os.environ["PARSER_TEST_SECRET"]
