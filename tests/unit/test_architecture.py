@@ -23,12 +23,16 @@ MAY_IMPORT = {
     "ingestion": GROUND,
     "retrieval": GROUND,
     "events": GROUND,
-    "adapters": GROUND | {"ingestion", "events"},
-    "platform": GROUND | {"settings", "ingestion", "retrieval", "adapters"},
+    "pipelines": GROUND | {"events"},
+    "projections": GROUND | {"events", "pipelines"},
+    "adapters": GROUND | {"ingestion", "events", "projections"},
+    "platform": GROUND
+    | {"settings", "ingestion", "retrieval", "events", "pipelines", "projections", "adapters"},
     "health": GROUND | {"platform"},
     "console": GROUND | {"ingestion"},
-    "cli": GROUND | {"platform", "health", "console", "interrupts", "ingestion"},
-    "defs": GROUND | {"ingestion", "retrieval", "interrupts"},
+    "cli": GROUND
+    | {"settings", "platform", "health", "console", "interrupts", "ingestion", "events", "projections"},
+    "defs": GROUND | {"ingestion", "retrieval", "events", "pipelines", "projections", "interrupts"},
     "resources": GROUND | {"settings", "platform", "adapters"},
     "definitions": GROUND | {"settings", "defs", "resources"},
 }
@@ -38,6 +42,7 @@ DRIVERS = {
     "sqlalchemy",
     "psycopg",
     "redis",
+    "cryptography",
     "fsspec",
     "openvino",
     "sentence_transformers",

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 # Whoever opens a database knows all of its tables.
 from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401 - its tables belong to the metadata
+from pipelines_persistence.adapters.sql import projection_schema as _projection_schema  # noqa: F401 - as above
 from pipelines_persistence.errors import ConfigurationError, StorageError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; equal to the head of `migrations/versions`, which a test asserts."""
 
 _MIGRATION_LOCK = 7_304_512_000  # an advisory lock's key: any number that nobody else uses

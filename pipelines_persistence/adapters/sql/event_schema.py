@@ -85,3 +85,34 @@ log_order = sa.Index(
     events.c.position,
     sqlite_where=sa.text("epoch < 0"),
 )
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("stream", name, primary_key=True),
+    sa.Column("aggregate_type", name, primary_key=True),
+    sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    # Of the event at that version: as-of loading may only begin from what was known then.
+    sa.Column("cursor", sa.Text, nullable=False),
+    sa.Column("recorded_at", UtcMicros, nullable=False),
+    sa.Column("taken_at", UtcMicros, nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
+
+subject_keys = sa.Table(
+    "subject_keys",
+    metadata,
+    sa.Column("id", uuid, primary_key=True),
+    sa.Column("subject", name, nullable=False, unique=True),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcMicros, nullable=False),
+)
+
+event_feeds = sa.Table(
+    "event_feeds",
+    metadata,
+    sa.Column("feed", name, primary_key=True),
+    sa.Column("position", sa.Text, nullable=False),
+    sa.Column("updated_at", UtcMicros, nullable=False),
+)
