@@ -19,7 +19,8 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
         ├── StorageError        the home cannot be written: permissions, a full disk
         ├── EventRefused        an event is malformed, or its id is taken; nothing was appended
         ├── ConcurrencyConflict a stream is not at the version that its writer expected
-        └── StreamClosed        a stream was archived or tombstoned, and takes no further event
+        ├── StreamClosed        a stream was archived or tombstoned, and takes no further event
+        └── ProjectionFailed    a projection cannot work an event in, and its policy is to stop
 """
 
 from enum import StrEnum
@@ -141,6 +142,30 @@ class EventRefused(PermanentError):
     """An event is malformed, or its id is taken by another; nothing was appended."""
 
 
+class EventTooNew(PermanentError):
+    """An event has a schema version that this process does not know.
+
+    Attributes:
+        stream: its stream.
+        version: its place in the stream.
+        type: its type.
+        schema_version: of its data.
+        known: the newest schema version of that type that this process knows.
+    """
+
+    def __init__(self, stream: str, version: int, type: str, schema_version: int, known: int) -> None:  # noqa: A002 - the attribute's name
+        """Keep which event it is, and what is known."""
+        self.stream = stream
+        self.version = version
+        self.type = type
+        self.schema_version = schema_version
+        self.known = known
+        super().__init__(
+            f"version {version} of the stream {stream!r} is {type!r} in schema version {schema_version}, and this "
+            f"process knows versions up to {known}: upgrade this process, then read it again"
+        )
+
+
 class ConcurrencyConflict(PermanentError):
     """A stream is not at the version that its writer expected: read it again, decide again, then append.
 
@@ -173,3 +198,24 @@ class StreamClosed(PermanentError):
         self.stream = stream
         self.how = how
         super().__init__(f"the stream {stream!r} was {how}, and takes no further event: begin another")
+
+
+class ProjectionFailed(PermanentError):
+    """A projection stopped before an event that it cannot work in; what came before it is in the read model."""
+
+
+class AggregateNotFound(PermanentError):
+    """There is no such aggregate, or there was none yet at the version or moment that was asked for.
+
+    Attributes:
+        stream: the id of its stream.
+    """
+
+    def __init__(self, stream: str, detail: str) -> None:
+        """Keep the stream, and say what was looked for and what to do."""
+        self.stream = stream
+        super().__init__(f"the stream {stream!r} {detail}")
+
+
+class CommandRefused(PermanentError):
+    """An aggregate does not do what would break one of its rules; nothing was recorded."""

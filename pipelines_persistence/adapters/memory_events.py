@@ -19,6 +19,7 @@ from pipelines_persistence.events import (
     FenceLag,
     Imported,
     NewEvent,
+    Partition,
     StoredEvent,
     aware,
 )
@@ -207,12 +208,27 @@ class MemoryEventStore:
         until: Cursor | None = None,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = 1000,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
-        events = self.read_all(after, until=until, types=types, categories=categories)
+        asked = self.read_all(after, until=until, types=types, categories=categories)
+        events = (event for event in asked if partition is None or partition.holds(event.stream))
         while batch := list(itertools.islice(events, limit)):
             yield Batch(batch, batch[-1].cursor)
+
+    def count(
+        self,
+        after: Cursor = START,
+        *,
+        until: Cursor | None = None,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        most: int = 100_000,
+    ) -> int:
+        """See `EventStore`."""
+        events = self.read_all(after, until=until, types=types, categories=categories)
+        return sum(1 for _ in itertools.islice(events, most))
 
     def subscribe(
         self,
@@ -221,13 +237,16 @@ class MemoryEventStore:
         stop: threading.Event,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = 1000,
         poll: float = 1.0,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
         while not stop.is_set():
             seen = self.head()
-            for batch in self.batches(after, types=types, categories=categories, limit=limit):
+            for batch in self.batches(
+                after, types=types, categories=categories, partition=partition, limit=limit
+            ):
                 yield batch
                 after = batch.cursor
                 if stop.is_set():

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from pipelines_persistence.events.appending import Append, Appended, Expected, Imported
-from pipelines_persistence.events.records import START, Cursor, NewEvent, StoredEvent
+from pipelines_persistence.events.records import START, Cursor, NewEvent, Partition, StoredEvent
 
 
 class Clock(StrEnum):
@@ -117,9 +117,21 @@ class EventStore(Protocol):
         until: Cursor | None = None,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = 1000,
     ) -> Iterator[Batch]:
-        """Walk the log as `read_all` does, up to `limit` events at a time."""
+        """Walk the log as `read_all` does, up to `limit` events at a time; with `partition` only its streams."""
+
+    def count(
+        self,
+        after: Cursor = START,
+        *,
+        until: Cursor | None = None,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        most: int = 100_000,
+    ) -> int:
+        """Return how many events `read_all` would show; it counts up to `most`, for counting is reading."""
 
     def subscribe(
         self,
@@ -128,6 +140,7 @@ class EventStore(Protocol):
         stop: threading.Event,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = 1000,
         poll: float = 1.0,
     ) -> Iterator[Batch]:
@@ -138,6 +151,7 @@ class EventStore(Protocol):
             stop: ends the walk within a tenth of a second, whatever it waits for.
             types: only events of these types; all where empty.
             categories: only events of streams of these categories; all where empty.
+            partition: only events of its streams.
             limit: events in a batch, at most.
             poll: seconds between two looks, at most; a writer's notification comes sooner where there is one.
         """

@@ -1,5 +1,6 @@
 """An event before and after it is stored, and its place in the log."""
 
+import hashlib
 import re
 import secrets
 import time
@@ -70,6 +71,39 @@ def new_id() -> str:
 def category_of(stream: str) -> str:
     """Return a stream's category: its id up to the first '-'."""
     return stream.partition("-")[0]
+
+
+BUCKETS = 256
+"""Streams are spread over so many buckets: the first byte of the SHA-256 of the id."""
+
+
+def bucket_of(stream: str) -> int:
+    """Return the bucket of a stream, the same in every process and database, today and in ten years."""
+    return hashlib.sha256(stream.encode()).digest()[0]
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """A share of all streams; each stream is in exactly one of `of` shares.
+
+    Attributes:
+        index: which share, from 0.
+        of: how many there are, 1 to 256.
+
+    Raises:
+        EventRefused: there is no such share.
+    """
+
+    index: int
+    of: int
+
+    def __post_init__(self) -> None:
+        """Refuse a share that would hold nothing."""
+        if not (1 <= self.of <= BUCKETS and 0 <= self.index < self.of):
+            raise EventRefused(f"partition {self.index} of {self.of}: there are 1 to {BUCKETS}, from 0")
+
+    def holds(self, stream: str) -> bool:
+        """Tell whether a stream belongs to this share."""
+        return bucket_of(stream) % self.of == self.index
 
 
 def _now() -> datetime:

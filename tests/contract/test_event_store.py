@@ -28,6 +28,7 @@ from pipelines_persistence.events import (
     FenceLag,
     Imported,
     NewEvent,
+    Partition,
 )
 
 ANY, NO_STREAM, STREAM_EXISTS = Expected.ANY, Expected.NO_STREAM, Expected.STREAM_EXISTS
@@ -278,6 +279,43 @@ def test_batches_cover_the_log_without_a_gap_and_their_cursor_passes_over_what_w
     assert [event.stream for batch in store.batches(last.cursor, types=["A"]) for event in batch.events] == [
         "c-1"
     ]
+
+
+def test_events_are_counted_as_they_are_read_and_no_further_than_asked(store):
+    store.append("a-1", new("A", "B", "A"), NO_STREAM)
+    middle = store.append("b-1", new("A"), NO_STREAM).cursor
+    store.append("a-1", new("B"), ANY)
+    assert (store.count(), store.count(most=2), store.count(middle), store.count(until=middle)) == (
+        5,
+        2,
+        1,
+        4,
+    )
+    assert (store.count(types=["A"]), store.count(categories=["b"]), store.count(types=["C"])) == (3, 1, 0)
+
+
+def test_each_stream_is_in_exactly_one_partition_and_its_events_keep_their_order(store):
+    for name in ("a", "b", "é", "a-1", "x" * 500, "日本-7"):
+        store.append(name, new("A", "B"), NO_STREAM)
+    shares = [
+        [
+            (event.stream, event.version)
+            for batch in store.batches(partition=Partition(index, 3))
+            for event in batch.events
+        ]
+        for index in range(3)
+    ]
+    assert sorted(sum(shares, [])) == sorted((event.stream, event.version) for event in store.read_all())
+    assert all(Partition(index, 3).holds(stream) for index in range(3) for stream, _ in shares[index])
+    assert all(
+        share == sorted(share, key=lambda place: (share.index((place[0], 1)), place[1])) for share in shares
+    )
+
+
+@pytest.mark.parametrize(("index", "of"), [(0, 0), (2, 2), (-1, 2), (0, 257)])
+def test_a_partition_that_would_hold_nothing_is_refused(index, of):
+    with pytest.raises(EventRefused):
+        Partition(index, of)
 
 
 def test_streams_and_the_log_are_walked_over_many_pages_in_both_directions(store):

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401 - its tables belong to the metadata
 from pipelines_persistence.adapters.sql import projection_schema as _projection_schema  # noqa: F401 - as above
 from pipelines_persistence.errors import ConfigurationError, StorageError
+from pipelines_persistence.events import bucket_of
 
 HEAD = "0003"
 """The newest migration; equal to the head of `migrations/versions`, which a test asserts."""
@@ -94,6 +95,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.create_function("stream_bucket", 1, bucket_of, deterministic=True)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

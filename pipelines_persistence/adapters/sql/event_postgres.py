@@ -131,6 +131,12 @@ class PostgresBackend:
         found = [row for row in rows if row[0] is not None]
         return found, min(wanted.until, Cursor(epoch, oldest - 1, FARTHEST))
 
+    def count(self, connection: sa.Connection, wanted: Filter) -> int:
+        """See `Backend`."""
+        fence, page = _fenced([events.c.epoch], wanted)
+        query = sa.select(sa.func.count(page.c.epoch)).select_from(fence.outerjoin(page, sa.true()))
+        return connection.execute(query).scalar_one()
+
     def fence_lag(self, connection: sa.Connection) -> FenceLag:
         """See `Backend`."""
         held, transactions, seconds = connection.exec_driver_sql(_FENCE_LAG).one()
@@ -175,13 +181,27 @@ class PostgresWaiter:
 
 
 def _page(wanted: Filter) -> sa.Select[Any]:
+    fence, page = _fenced(READ, wanted)
+    outer = [page.c.epoch, page.c.transaction_id, page.c.position]
+    return (
+        sa.select(*page.c, fence)
+        .select_from(fence.outerjoin(page, sa.true()))
+        .order_by(*(column.desc() if wanted.backwards else column for column in outer))
+    )
+
+
+def _fenced(columns: Sequence[Any], wanted: Filter) -> tuple[sa.CTE, Any]:
+    """Return the fence, and the columns of the rows before it that are wanted."""
     oldest = sa.cast(sa.cast(sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot()), sa.Text), sa.BigInteger)
     newest_epoch = sa.select(sa.func.max(event_epochs.c.number)).scalar_subquery()
     fence = sa.select(newest_epoch.label("fence_epoch"), oldest.label("oldest")).cte("fence")
     order = [events.c.epoch, events.c.transaction_id, events.c.position]
+    query = filtered(sa.select(*columns), wanted)
+    if wanted.partition:
+        bucket = sa.func.get_byte(sa.func.sha256(sa.func.convert_to(events.c.stream, "UTF8")), 0)
+        query = query.where(bucket % wanted.partition.of == wanted.partition.index)
     page = (
-        filtered(sa.select(*READ), wanted)
-        .where(
+        query.where(
             place() > (wanted.after.epoch, wanted.after.transaction, wanted.after.position),
             up_to(wanted.until),
             sa.tuple_(events.c.epoch, events.c.transaction_id)
@@ -192,9 +212,4 @@ def _page(wanted: Filter) -> sa.Select[Any]:
         .correlate(fence)
         .lateral("page")
     )
-    outer = [page.c.epoch, page.c.transaction_id, page.c.position]
-    return (
-        sa.select(*page.c, fence)
-        .select_from(fence.outerjoin(page, sa.true()))
-        .order_by(*(column.desc() if wanted.backwards else column for column in outer))
-    )
+    return fence, page

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.event_schema import events, to_micros
-from pipelines_persistence.events import Clock, Cursor, FenceLag, NewEvent, StoredEvent, category_of
+from pipelines_persistence.events import (
+    Clock,
+    Cursor,
+    FenceLag,
+    NewEvent,
+    Partition,
+    StoredEvent,
+    category_of,
+)
 from pipelines_persistence.events.appending import Standing
 
 Row: TypeAlias = tuple[Any, ...]
@@ -64,6 +72,7 @@ class Filter(NamedTuple):
     categories: Collection[str]
     limit: int
     backwards: bool = False
+    partition: Partition | None = None
 
 
 class Waiter(Protocol):
@@ -97,6 +106,9 @@ class Backend(Protocol):
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
         """Return rows of the log, and how far it was searched."""
+
+    def count(self, connection: sa.Connection, wanted: Filter) -> int:
+        """Return how many rows `page` would."""
 
     def fence_lag(self, connection: sa.Connection) -> FenceLag:
         """Return how much is held back."""

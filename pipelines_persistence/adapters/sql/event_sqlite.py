@@ -53,14 +53,14 @@ class SqliteBackend:
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
         """See `Backend`."""
-        position = events.c.position
-        query = filtered(sa.select(*READ), wanted)
-        query = query.where(position > wanted.after.position)
-        if wanted.until.epoch <= _EPOCH:
-            query = query.where(position <= wanted.until.position)
-        order = position.desc() if wanted.backwards else position
-        rows = list(connection.execute(query.order_by(order).limit(wanted.limit)))
-        return rows, min(wanted.until, self._end(connection))
+        order = events.c.position.desc() if wanted.backwards else events.c.position
+        query = _part(sa.select(*READ), wanted).order_by(order).limit(wanted.limit)
+        return list(connection.execute(query)), min(wanted.until, self._end(connection))
+
+    def count(self, connection: sa.Connection, wanted: Filter) -> int:
+        """See `Backend`."""
+        part = _part(sa.select(events.c.position), wanted).limit(wanted.limit).subquery()
+        return connection.execute(sa.select(sa.func.count()).select_from(part)).scalar_one()
 
     def fence_lag(self, connection: sa.Connection) -> FenceLag:  # noqa: ARG002 - the port's signature
         """See `Backend`; nothing is ever held back."""
@@ -75,3 +75,14 @@ class SqliteBackend:
     def _end(self, connection: sa.Connection) -> Cursor:
         last = connection.exec_driver_sql("SELECT max(position) FROM events").scalar()
         return Cursor(_EPOCH, 0, last or 0)
+
+
+def _part(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
+    position = events.c.position
+    query = filtered(query, wanted).where(position > wanted.after.position)
+    if wanted.partition:
+        bucket = sa.func.stream_bucket(events.c.stream)  # `open_database` gives it to each connection
+        query = query.where(bucket % wanted.partition.of == wanted.partition.index)
+    if wanted.until.epoch <= _EPOCH:
+        query = query.where(position <= wanted.until.position)
+    return query

@@ -21,7 +21,7 @@ from pipelines_persistence.adapters.sql.event_rows import (
     stored,
     stream_page,
 )
-from pipelines_persistence.adapters.sql.event_schema import events
+from pipelines_persistence.adapters.sql.event_schema import events, snapshots
 from pipelines_persistence.adapters.sql.event_sqlite import SqliteBackend
 from pipelines_persistence.adapters.sql.event_tail import Tail
 from pipelines_persistence.adapters.sql.event_transactions import Sleep, Taken, UnitOfWork
@@ -39,6 +39,7 @@ from pipelines_persistence.events import (
     FenceLag,
     Imported,
     NewEvent,
+    Partition,
     StoredEvent,
     aware,
 )
@@ -140,10 +141,24 @@ class SqlEventStore:
         until: Cursor | None = None,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = _PAGE,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
-        return self._tail.batches(Filter(after, until or END, types, categories, limit))
+        return self._tail.batches(Filter(after, until or END, types, categories, limit, partition=partition))
+
+    def count(
+        self,
+        after: Cursor = START,
+        *,
+        until: Cursor | None = None,
+        types: Collection[str] = (),
+        categories: Collection[str] = (),
+        most: int = 100_000,
+    ) -> int:
+        """See `EventStore`."""
+        wanted = Filter(after, until or END, types, categories, most)
+        return self._work.read(lambda connection: self._backend.count(connection, wanted))
 
     def subscribe(
         self,
@@ -152,11 +167,13 @@ class SqlEventStore:
         stop: threading.Event,
         types: Collection[str] = (),
         categories: Collection[str] = (),
+        partition: Partition | None = None,
         limit: int = _PAGE,
         poll: float = 1.0,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
-        return self._tail.subscribe(Filter(after, END, types, categories, limit), stop, poll)
+        wanted = Filter(after, END, types, categories, limit, partition=partition)
+        return self._tail.subscribe(wanted, stop, poll)
 
     def version(self, stream: str) -> int:
         """See `EventStore`."""
@@ -213,6 +230,7 @@ class SqlEventStore:
         if closing == TOMBSTONED:
             stream, _, version, *_ = rows[0]
             connection.execute(events.delete().where(events.c.stream == stream, events.c.version < version))
+            connection.execute(snapshots.delete().where(snapshots.c.stream == stream))
         versions = {stream: version for stream, _, version, *_ in rows}
         return [Appended(append.stream, versions[append.stream], cursor) for append in appends]
 

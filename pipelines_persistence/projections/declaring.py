@@ -1,0 +1,128 @@
+"""How a projection is declared: a small class with a name, tables, and handlers for events or for batches."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.events import StoredEvent
+from pipelines_persistence.projections.frames import to_frame
+from pipelines_persistence.projections.rows import Models
+from pipelines_persistence.projections.tables import Table, require_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Handler = Callable[[Any, StoredEvent, Models], None]
+H = TypeVar("H", bound=Handler)
+
+_MARK = "_handled_event_types"
+
+
+def on(*types: str) -> Callable[[H], H]:
+    """Mark a method as the handler of events of these types; of all others, where none is named.
+
+    The method takes the event and the tables. A type has one handler at most.
+    """
+
+    def mark(method: H) -> H:
+        setattr(method, _MARK, types)
+        return method
+
+    return mark
+
+
+class Projection:
+    """Turns the log into a read model: tables that follow from the events, and from nothing else.
+
+    A subclass says what it is in class attributes and has handlers marked with `on`, or overrides `project` for whole
+    batches. Handlers must be pure: the same events give the same rows, whatever the clock says. What they do beside the
+    tables is outside the transaction, happens again after a crash, and has to be idempotent.
+
+    Attributes:
+        name: of the read model; in the database a view of this name shows the live rows of the first table.
+        version: a greater one is built anew beside the old, and replaces it when it has caught up.
+        tables: the first is the main one.
+        types: which events it takes; by default those that have a handler, or all where one takes all others.
+        categories: only events of streams of these categories; all where empty.
+        by_stream: whether each row depends on the events of one stream only, whose id is its column `stream`. Such a
+            projection can be run in partitions.
+        batch_size: events in a transaction, at most.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    tables: ClassVar[Sequence[Table[Any]]]
+    types: Collection[str] = ()
+    categories: Collection[str] = ()
+    by_stream: ClassVar[bool] = False
+    batch_size: ClassVar[int] = 1000
+    _handlers: ClassVar[Mapping[str | None, Handler]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Collect the handlers.
+
+        Raises:
+            ConfigurationError: two handle the same type, or a name cannot be one in a database.
+        """
+        super().__init_subclass__()
+        marked = [getattr(cls, name) for name in dir(cls) if hasattr(getattr(cls, name), _MARK)]
+        handlers: dict[str | None, Handler] = {}
+        for handler in marked:
+            types = getattr(handler, _MARK) or (None,)
+            if twice := handlers.keys() & set(types):
+                words = ", ".join(name or "all other events" for name in twice)
+                raise ConfigurationError(f"{cls.__name__}: two handlers for {words}")
+            handlers.update(dict.fromkeys(types, handler))
+        cls._handlers = handlers
+        if handlers and None not in handlers and "types" not in cls.__dict__:
+            cls.types = frozenset(name for name in handlers if name)
+        if "name" in cls.__dict__:
+            require_name(cls.name)
+
+    @property
+    def configuration(self) -> Mapping[str, object]:
+        """What beside the version decides the rows, as plain values; another one is built anew."""
+        return {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the rows."""
+        parts = [
+            self.version,
+            self.configuration,
+            sorted(self.types),
+            sorted(self.categories),
+            [table.signature for table in self.tables],
+        ]
+        text = json.dumps(parts, sort_keys=True)
+        return f"v{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def prefetch(self, events: Sequence[StoredEvent], models: Models) -> None:
+        """Read rows that the events of a batch will ask for; by default those of a main table keyed by stream."""
+        if self.tables[0].key == ("stream",):
+            models[self.tables[0].row].fetch((event.stream,) for event in events)
+
+    def project(self, events: Sequence[StoredEvent], models: Models) -> None:
+        """Work a batch of events into the tables, in their order; by default each with its handler."""
+        self.prefetch(events, models)
+        handlers, rest = self._handlers, self._handlers.get(None)
+        for event in events:
+            handler = handlers.get(event.type, rest)
+            if handler:
+                handler(self, event, models)
+
+
+class FrameProjection(Projection):
+    """A projection that takes its batch as a pandas DataFrame; see `to_frame` for its columns."""
+
+    batch_size: ClassVar[int] = 10_000
+
+    def project(self, events: Sequence[StoredEvent], models: Models) -> None:
+        """Work a batch in."""
+        self.project_frame(to_frame(events), models)
+
+    def project_frame(self, frame: "pd.DataFrame", models: Models) -> None:
+        """Work the events of a frame, which are its rows in the order of the log, into the tables."""
+        raise NotImplementedError

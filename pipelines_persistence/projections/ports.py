@@ -1,0 +1,184 @@
+"""What projections need of a database: builds of read models, checkpoints, and a transaction over both."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from pipelines_persistence.errors import TransientError
+from pipelines_persistence.events import Cursor
+from pipelines_persistence.projections.declaring import Projection
+from pipelines_persistence.projections.rows import Unit
+from pipelines_persistence.projections.tables import Table
+
+Conditions = Mapping[str, object]
+"""What a row has to have: a value for a column; for a column that is a list, one of its items."""
+
+
+class BuildState(StrEnum):
+    """What a build is for."""
+
+    BUILDING = "building"
+    """Catches up; readers do not see it."""
+    LIVE = "live"
+    """What readers see."""
+    PREVIOUS = "previous"
+    """Was live before, and is kept to go back to."""
+    WITHDRAWN = "withdrawn"
+    """Was live, and someone went back from it: no run may build the same again by itself."""
+    ASIDE = "aside"
+    """Shows how things stood at some moment; never live."""
+
+
+ADVANCING = frozenset({BuildState.BUILDING, BuildState.LIVE, BuildState.ASIDE})
+
+
+class Build(msgspec.Struct, frozen=True):
+    """A physical copy of a read model: its tables and how far they are.
+
+    Attributes:
+        fingerprint: of the projection that it was built by.
+        partitions: into how many shares of the streams the work is divided.
+        as_of: where a build that stands aside ends, in words; "" for the others.
+    """
+
+    id: int
+    projection: str
+    fingerprint: str
+    state: BuildState
+    partitions: int
+    as_of: str
+    created_at: datetime
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far one partition of a build is.
+
+    Attributes:
+        cursor: of the last event that is in the tables.
+        events: how many have been worked in.
+    """
+
+    cursor: Cursor
+    events: int
+    updated_at: datetime
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that could not be worked in: it is still in the log, and a rebuild tries it again.
+
+    Attributes:
+        error: type and message of what the handler raised.
+    """
+
+    event_id: str
+    stream: str
+    version: int
+    type: str
+    cursor: Cursor
+    error: str
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One move of a checkpoint.
+
+    Attributes:
+        old: where it has to stand.
+        new: where it will stand.
+        events: how many are worked in on the way.
+        dead: those that are passed over.
+    """
+
+    build: Build
+    partition: int
+    old: Cursor
+    new: Cursor
+    events: int = 0
+    dead: Sequence[DeadLetter] = ()
+
+
+class CheckpointMoved(TransientError):
+    """Another worker was here first, or the build advances no more: look again."""
+
+
+class NotCaughtUp(TransientError):
+    """A build is not as far as the live one, or as its log: readers would go back in time."""
+
+
+class ReadModels(Protocol):
+    """Read models in a database.
+
+    Every method may raise `DatabaseUnavailable` (the same call may succeed later, and is safe to repeat) and
+    `StorageError` (something has to be changed first).
+    """
+
+    def open(
+        self, projection: Projection, state: BuildState, *, partitions: int = 1, as_of: str = ""
+    ) -> Build:
+        """Return a build to fill: the one that was begun and broke off, or a new one with empty tables."""
+
+    def builds(self, projection: str = "") -> list[Build]:
+        """Return the builds of a projection, or of all, the oldest first."""
+
+    def live(self, projection: str) -> Build | None:
+        """Return the build that readers see."""
+
+    def checkpoint(self, build: Build, partition: int = 0) -> Checkpoint:
+        """Return how far a partition is.
+
+        Raises:
+            CheckpointMoved: the build is there no more.
+        """
+
+    def advance(self, step: Step, work: Callable[[Unit], None]) -> None:
+        """Move a checkpoint and do the work that this means, both or neither.
+
+        The checkpoint is compared and set first, so that of two workers one waits here and then finds it moved.
+
+        Args:
+            step: the move.
+            work: changes the tables; called again when the database breaks off the transaction for another's sake.
+
+        Raises:
+            CheckpointMoved: it does not stand at `step.old`, or the build advances no more.
+        """
+
+    def promote(self, build: Build) -> None:
+        """Show a build to readers in place of the live one, at once; that one is kept, those before it are dropped.
+
+        Raises:
+            NotCaughtUp: the live one is further.
+        """
+
+    def rollback(self, projection: str) -> Build:
+        """Show the previous build again.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+
+    def drop(self, build: Build) -> None:
+        """Remove a build that is not live, with its tables."""
+
+    def dead_letters(self, build: Build, limit: int = 100) -> list[DeadLetter]:
+        """Return events that were passed over, the last first."""
+
+    def count_dead(self, build: Build) -> int:
+        """Return how many events were passed over."""
+
+    def rows(
+        self, build: Build, table: Table[Any], where: Conditions | None = None, limit: int | None = None
+    ) -> Iterator[Any]:
+        """Walk the rows of a table, in its order.
+
+        Raises:
+            ConfigurationError: a condition names no column, or a value does not fit it.
+        """
+
+    def count(self, build: Build, table: Table[Any]) -> int:
+        """Return the number of rows of a table."""
+
+    def close(self) -> None:
+        """Let go of the database; safe to call twice."""

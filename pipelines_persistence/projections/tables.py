@@ -1,0 +1,139 @@
+"""Tables of a read model, declared by the struct of their rows."""
+
+import re
+import types
+import typing
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+
+from pipelines_persistence.errors import ConfigurationError
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+Key = tuple[str | int, ...]
+"""The values of a row's key columns, in their order."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    MOMENT = "moment"
+    JSON = "json"
+
+
+_KINDS: dict[object, Kind] = {
+    str: Kind.TEXT,
+    int: Kind.INTEGER,
+    float: Kind.FLOAT,
+    bool: Kind.BOOLEAN,
+    datetime: Kind.MOMENT,
+}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table.
+
+    Attributes:
+        type: of the row's field; what is neither text, number, truth nor moment is kept as JSON.
+    """
+
+    name: str
+    kind: Kind
+    type: Any
+    nullable: bool
+
+
+class Table(Generic[R]):
+    """A table whose rows are instances of a struct.
+
+    Attributes:
+        row: the struct; mutable, so that a handler changes what it got and puts it back.
+        key: the fields that identify a row, texts or integers.
+        name: of the table within its read model; "" for the main one.
+        columns: one for each field of the struct.
+        indexes: further columns to find rows by.
+        order: how rows are shown, by fields; "-" before a name means the greatest first.
+    """
+
+    def __init__(
+        self,
+        row: type[R],
+        key: Sequence[str],
+        *,
+        name: str = "",
+        indexes: Sequence[Sequence[str]] = (),
+        order: Sequence[str] = (),
+    ) -> None:
+        """Read the columns from the struct.
+
+        Raises:
+            ConfigurationError: a name cannot be one in a database, or the key is none.
+        """
+        self.row = row
+        self.key = tuple(key)
+        self.name = name
+        self.indexes = tuple(tuple(index) for index in indexes)
+        self.order = tuple(order)
+        self.columns = tuple(_column(field) for field in msgspec.structs.fields(row))
+        names = [column.name for column in self.columns]
+        for word in (*names, *([name] if name else [])):
+            require_name(word)
+        fits = [column for column in self.columns if column.name in self.key and _fits_key(column)]
+        if not key or len(fits) < len(self.key):
+            raise ConfigurationError(
+                f"{row.__name__}: the key {self.key} must name fields that are texts or integers"
+            )
+        used = {word for index in self.indexes for word in index} | {word.lstrip("-") for word in self.order}
+        if unknown := used - set(names):
+            raise ConfigurationError(f"{row.__name__}: no such fields: {sorted(unknown)}")
+
+    def key_of(self, row: R) -> Key:
+        """Return the key of a row."""
+        return tuple(getattr(row, name) for name in self.key)
+
+    @property
+    def signature(self) -> list[str]:
+        """What decides how the table looks: if it changes, the read model is built anew."""
+        return [
+            self.name,
+            *self.key,
+            *(f"{column.name} {column.kind} {column.nullable}" for column in self.columns),
+            *(",".join(index) for index in self.indexes),
+        ]
+
+
+def require_name(name: str) -> None:
+    """Refuse what is no plain name: it becomes part of SQL.
+
+    Raises:
+        ConfigurationError: it has other than lower-case letters, digits and '_', or more than 40 of them.
+    """
+    if not _NAME(name):
+        raise ConfigurationError(f"{name!r} is no name for a table or column: a-z, 0-9 and _, at most 40")
+
+
+def _column(field: msgspec.structs.FieldInfo) -> Column:
+    kind, nullable = field.type, False
+    if get_origin(kind) in (types.UnionType, typing.Union):
+        members = [member for member in get_args(kind) if member is not type(None)]
+        nullable = len(members) < len(get_args(kind))
+        kind = members[0] if len(members) == 1 else kind
+    if get_origin(kind) is typing.Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return Column(field.name, Kind.TEXT, kind, nullable)
+    return Column(field.name, _KINDS.get(kind, Kind.JSON), field.type, nullable)
+
+
+def _fits_key(column: Column) -> bool:
+    return column.kind in (Kind.TEXT, Kind.INTEGER) and not column.nullable
