@@ -3,6 +3,7 @@
 import inspect
 import json
 import sys
+import types
 import typing
 from enum import StrEnum
 from pathlib import Path
@@ -50,6 +51,8 @@ def _inner(annotation: object) -> tuple[object, str]:
             return arguments[1], ".NAME"
         case origin if origin is tuple:
             return arguments[0], "[]"
+        case types.UnionType:  # a part that may be left out
+            return arguments[0], ""
     return annotation, ""
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipelines_persistence.configuration import IndexConfig, PipelinesConfig
+from pipelines_persistence.configuration import EventsConfig, IndexConfig, PipelinesConfig
 from pipelines_persistence.errors import ConfigurationError, StorageError
 
 
@@ -28,6 +28,9 @@ class Settings(BaseSettings):
 
     config: Path = Field(default=Path("pipelines.yaml"))
     """The file that says what to index."""
+
+    database_url: SecretStr | None = None
+    """Where events and read models are kept, such as `postgresql://user:password@host/name`; by default in the home."""
 
     def home_directory(self) -> Path:
         """Return the home, made if need be.
@@ -57,6 +60,13 @@ class Settings(BaseSettings):
         if "config" not in self.model_fields_set and not self.config.exists():
             return {}
         return self.pipelines.indexes
+
+    @property
+    def events(self) -> EventsConfig:
+        """What is configured for events; the default if there is no file and nobody named one."""
+        if "config" not in self.model_fields_set and not self.config.exists():
+            return EventsConfig()
+        return self.pipelines.events
 
     @cached_property
     def pipelines(self) -> PipelinesConfig:

@@ -12,12 +12,9 @@ Whatever else of the `Embedder` port it has is used: `dimension`, `max_tokens`, 
 then does the index notice. Vectors are kept as they come, not normalized. Threads are the embedder's affair.
 """
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipelines_persistence.adapters.embedding.hashing import HashTokenizer
@@ -25,6 +22,7 @@ from pipelines_persistence.adapters.embedding.models import find_model
 from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer
 from pipelines_persistence.configuration import DEFAULT_MODEL
 from pipelines_persistence.errors import ConfigurationError, EmbeddingError, PipelinesError
+from pipelines_persistence.importing import import_attribute
 from pipelines_persistence.ingestion.vectors import verified
 from pipelines_persistence.ports import Tokenizer
 
@@ -49,7 +47,7 @@ class CustomEmbedder:
             ConfigurationError: the module or the attribute cannot be imported, or is no embedder.
         """
         self._path = import_path
-        self._attribute = _imported(import_path)
+        self._attribute = import_attribute(import_path, "embedding.backend")
         if not (_has_method(self._attribute) or callable(self._attribute)):
             raise self._wrong(f"is no embedder: it has none of {', '.join(_METHODS)} and cannot be called")
 
@@ -139,30 +137,6 @@ class CustomEmbedder:
 
     def _wrong(self, problem: str) -> ConfigurationError:
         return ConfigurationError(f"embedding.backend {self._path!r} {problem}")
-
-
-def _imported(import_path: str) -> Any:  # noqa: ANN401 - the user's own
-    module_name, _, attribute = import_path.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: a file of the user's must not hide an installed package
-    try:
-        found = importlib.import_module(module_name)
-        for name in attribute.split("."):
-            found = getattr(found, name)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"embedding.backend {import_path!r}: no module {error.name!r}; it must be installed or stand in {here}"
-        ) from error
-    except AttributeError as error:
-        raise ConfigurationError(
-            f"embedding.backend {import_path!r}: the module {module_name!r} has no attribute {attribute!r}"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise ConfigurationError(
-            f"embedding.backend {import_path!r}: importing {module_name!r} failed: {type(error).__name__}: {error}"
-        ) from error
-    return found
 
 
 def _has_method(candidate: object) -> bool:

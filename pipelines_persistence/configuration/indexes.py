@@ -1,57 +1,23 @@
-"""The model of `pipelines.yaml`: what to index, from where, how. Loading stands in `settings.py`."""
+"""The model of an index: what to index, from where, how."""
 
-import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from pipelines_persistence.configuration.model import CUSTOM, Cron, Model, Name, Owner
 from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType, Scalar, payload_key
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-CUSTOM_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 BACKENDS = ("openvino", "sentence-transformers", "hash")
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower case, digits, '-' and '_': fit for a collection, a Dagster asset key and a folder."""
 
 
 def _known_backend(value: str) -> str:
-    if value not in BACKENDS and not CUSTOM_BACKEND.fullmatch(value):
+    if value not in BACKENDS and not CUSTOM.fullmatch(value):
         known = ", ".join(BACKENDS)
         raise ValueError(
             f"{value!r} is no backend: expected one of {known}, or an import path 'module:attribute'"
         )
     return value
-
-
-_CRON_FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
-_CRON_PART = re.compile(r"(\*|\d+(-\d+)?|[A-Za-z]{3}(-[A-Za-z]{3})?)(/\d+)?")
-
-
-def _cron(value: str) -> str:
-    if re.fullmatch(r"@(hourly|daily|weekly|monthly|yearly|annually|midnight)", value):
-        return value
-    fields = value.split()
-    if len(fields) != len(_CRON_FIELDS):
-        raise ValueError(f"{value!r} is no cron expression: five fields are expected, such as '0 3 * * *'")
-    for text, (name, (low, high)) in zip(fields, _CRON_FIELDS.items(), strict=True):
-        parts = text.split(",")
-        numbers = [int(number) for part in parts for number in re.findall(r"\d+", part.split("/")[0])]
-        if not all(_CRON_PART.fullmatch(part) for part in parts) or any(
-            not low <= n <= high for n in numbers
-        ):
-            raise ValueError(f"{value!r} is no cron expression: {text!r} is no {name} ({low} to {high})")
-    return value
-
-
-Owner = Annotated[str, StringConstraints(pattern=r"^(team:\w[\w-]*|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
-"""An e-mail address, or `team:` and a name."""
-
-
-class Model(BaseModel):
-    """Base of all parts: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class SourceConfig(Model):
@@ -221,7 +187,7 @@ class IndexConfig(Model):
     deletion_guard: DeletionGuard = DeletionGuard()
     """Withholds deletions that look like an accident."""
 
-    schedule: Annotated[str, AfterValidator(_cron)] | None = Field(default=None, examples=["0 3 * * *"])
+    schedule: Cron | None = Field(default=None, examples=["0 3 * * *"])
     """A cron expression (UTC) at which Dagster re-indexes while it runs; none by default. The UI can switch it off."""
 
     sample_query: str = "How do I get started?"
@@ -235,20 +201,4 @@ class IndexConfig(Model):
             raise ValueError(
                 f"two sources are named {doubles[0]!r}: a source's name is part of its documents' identity"
             )
-        return self
-
-
-class PipelinesConfig(Model):
-    """The whole file."""
-
-    indexes: dict[Name, IndexConfig] = Field(min_length=1)
-    """Each key names an index: its Qdrant alias, its Dagster asset group and what `pipelines ingest NAME` takes."""
-
-    @model_validator(mode="after")
-    def _distinct_names(self) -> Self:
-        groups: dict[str, str] = {}
-        for name in self.indexes:
-            other = groups.setdefault(name.replace("-", "_"), name)
-            if other != name:
-                raise ValueError(f"the indexes {other!r} and {name!r} differ only by '-' and '_': rename one")
         return self

@@ -1,0 +1,64 @@
+"""The model of `pipelines.yaml`. Loading stands in `settings.py`."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pipelines_persistence.configuration.events import (
+    EventsConfig,
+    PersonalConfig,
+    ProjectionConfig,
+    RedisConfig,
+    SnapshotConfig,
+)
+from pipelines_persistence.configuration.indexes import (
+    BACKENDS,
+    DEFAULT_MODEL,
+    ChunkingConfig,
+    CollectionConfig,
+    DeletionGuard,
+    EmbeddingConfig,
+    HnswConfig,
+    IndexConfig,
+    LimitsConfig,
+    SourceConfig,
+)
+from pipelines_persistence.configuration.model import Model, Name
+
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_MODEL",
+    "ChunkingConfig",
+    "CollectionConfig",
+    "DeletionGuard",
+    "EmbeddingConfig",
+    "EventsConfig",
+    "HnswConfig",
+    "IndexConfig",
+    "LimitsConfig",
+    "PersonalConfig",
+    "PipelinesConfig",
+    "ProjectionConfig",
+    "RedisConfig",
+    "SnapshotConfig",
+    "SourceConfig",
+]
+
+
+class PipelinesConfig(Model):
+    """The whole file."""
+
+    indexes: dict[Name, IndexConfig] = Field(min_length=1)
+    """Each key names an index: its Qdrant alias, its Dagster asset group and what `pipelines ingest NAME` takes."""
+
+    events: EventsConfig = EventsConfig()
+    """Event streams, and what is projected from them."""
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        groups: dict[str, str] = {}
+        for name in self.indexes:
+            other = groups.setdefault(name.replace("-", "_"), name)
+            if other != name:
+                raise ValueError(f"the indexes {other!r} and {name!r} differ only by '-' and '_': rename one")
+        return self
