@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -24,6 +26,7 @@ from pipelines_persistence.records import Hit, Json
 
 _PLAIN_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _SHOWN = 10
+_WIDEST = 80
 
 _PIPE_WIDTH = None if sys.stdout.isatty() else 160
 
@@ -138,3 +141,21 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     out.print(table)
+
+
+def show_rows(title: str, rows: Sequence[msgspec.Struct]) -> None:
+    """Print structs as a table, their fields as columns."""
+    if not rows:
+        out.print(f"{title}: no rows")
+        return
+    columns = [field.name for field in msgspec.structs.fields(type(rows[0]))]
+    show_table(title, columns, [[_cell(getattr(row, column)) for column in columns] for row in rows])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    text = (
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
+    )
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

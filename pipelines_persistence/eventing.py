@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from pipelines_persistence.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from pipelines_persistence.events import EventStore
+    from pipelines_persistence.events import AggregateRepository, EventStore, SnapshotCounts, SnapshotStore
+    from pipelines_persistence.pipelines import PipelineAggregate
     from pipelines_persistence.projections import ProjectionRunner, ReadModels
     from pipelines_persistence.projections.catalog import Configured
 
@@ -88,3 +90,29 @@ class Eventing:
         if name not in self.projections:
             raise ConfigurationError(f"no projection {name!r}: there are {', '.join(self.projections)}")
         return self.projections[name]
+
+    @cached_property
+    def snapshots(self) -> "SnapshotStore":
+        """Snapshots of aggregates, beside the log."""
+        from pipelines_persistence.adapters.sql.snapshots import SqlSnapshotStore
+
+        return SqlSnapshotStore(self.database)
+
+    @cached_property
+    def pipelines(self) -> "AggregateRepository[PipelineAggregate]":
+        """The pipelines in the log, with snapshots as configured."""
+        return self._pipelines(self.config.snapshots.every)
+
+    def take_snapshots(self, every: int | None = None) -> "SnapshotCounts":
+        """Bring the snapshots of all pipelines up to the policy; `every` replaces the configured number of events."""
+        return self._pipelines(every or self.config.snapshots.every).take_snapshots()
+
+    def _pipelines(self, every: int) -> "AggregateRepository[PipelineAggregate]":
+        from pipelines_persistence.events import AggregateRepository, SnapshotPolicy
+        from pipelines_persistence.pipelines import PipelineAggregate, registry
+
+        days = self.config.snapshots.days
+        policy = SnapshotPolicy(every, timedelta(days=days) if days else None)
+        return AggregateRepository(
+            self.store, self.snapshots, PipelineAggregate, registry=registry, policy=policy
+        )

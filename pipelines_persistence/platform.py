@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from pipelines_persistence.adapters.sql.ledger import SqlLedger
+    from pipelines_persistence.eventing import Eventing
+    from pipelines_persistence.events import EventStore
     from pipelines_persistence.ingestion.engine import IndexEngine
     from pipelines_persistence.ports import Embedder, EmbeddingCache, VectorStore
     from pipelines_persistence.retrieval.search import Searcher
@@ -91,6 +93,23 @@ class Platform(AbstractContextManager["Platform"]):
         return SqlEmbeddingCache(self._database)
 
     @cached_property
+    def eventing(self) -> "Eventing":
+        """What deals with events."""
+        from pipelines_persistence.eventing import Eventing
+
+        return Eventing(self.settings, self._exits)
+
+    @property
+    def events_database(self) -> "sa.Engine":
+        """The database of events; see `Eventing.database` for what it raises."""
+        return self.eventing.database
+
+    @property
+    def events(self) -> "EventStore":
+        """The log of events."""
+        return self.eventing.store
+
+    @cached_property
     def searcher(self) -> "Searcher":
         """Answers questions from any index."""
         from pipelines_persistence.retrieval.search import Searcher
@@ -128,6 +147,7 @@ class Platform(AbstractContextManager["Platform"]):
         from pipelines_persistence.adapters.sources import open_source
         from pipelines_persistence.ingestion.engine import IndexEngine
         from pipelines_persistence.ingestion.parsing import Parser
+        from pipelines_persistence.pipelines.recording import PipelineRecorder
 
         self.settings.require_writable_home()
         base = self.settings.config.absolute().parent
@@ -143,6 +163,7 @@ class Platform(AbstractContextManager["Platform"]):
             store=self.store,
             ledger=self.ledger,
             lock=IndexLock(self.home / "locks", name),
+            recorder=PipelineRecorder(lambda: self.eventing.store),
         )
 
     def close(self) -> None:

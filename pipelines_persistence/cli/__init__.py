@@ -4,245 +4,32 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. With `--json` the 
 is one JSON object, an error included.
 """
 
-import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
 
 import typer
 
-from pipelines_persistence.errors import ConfigurationError, PipelinesError
-
-if TYPE_CHECKING:
-    from pipelines_persistence.configuration import IndexConfig
-    from pipelines_persistence.ingestion.engine import IndexEngine
-    from pipelines_persistence.ingestion.report import Report
-    from pipelines_persistence.platform import Platform
-    from pipelines_persistence.records import Scalar
+from pipelines_persistence.cli import events, indexes, projections
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold secrets
-    help="Keep Qdrant collections in step with documents.",
+    help="Keep Qdrant collections in step with documents, and read models with events.",
 )
-
-Index = Annotated[str | None, typer.Argument(help="Name of the index; the only configured one by default.")]
-Docs = Annotated[
-    str | None, typer.Option(help="Index this folder, file, archive or URL, without configuration.")
-]
-EmbedderOption = Annotated[
-    str | None, typer.Option("--embedder", help="Backend, or the import path of your own: module:attribute.")
-]
-ChunkTokens = Annotated[int | None, typer.Option(help="The most tokens of a chunk.")]
-Approve = Annotated[
-    int, typer.Option("--approve-deletions", min=0, help="Let up to this many deletions pass.")
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Write one JSON object as the last line of standard output.")
-]
-
-
-@app.command()
-def ingest(
-    index: Index = None,
-    docs: Docs = None,
-    embedder: EmbedderOption = None,
-    chunk_tokens: ChunkTokens = None,
-    approve_deletions: Approve = 0,
-    as_json: Json = False,
-) -> None:
-    """Bring an index in step with its sources. Run it again after an interruption: it goes on from there."""
-    from pipelines_persistence import console
-    from pipelines_persistence.interrupts import deferred_interrupts
-
-    with _platform(as_json) as platform, deferred_interrupts() as pending:
-        engine = _engine(platform, index, docs, embedder, chunk_tokens)
-        with console.progress(f"ingesting {engine.name}") as show:
-
-            def notify(report: "Report") -> None:
-                show(report)
-                pending.check()
-
-            report = engine.ingest(notify, approve_deletions=approve_deletions)
-        console.print_json(report.as_json()) if as_json else console.show_report(report, planned=False)
-
-
-@app.command()
-def plan(
-    index: Index = None,
-    docs: Docs = None,
-    embedder: EmbedderOption = None,
-    chunk_tokens: ChunkTokens = None,
-    approve_deletions: Approve = 0,
-    as_json: Json = False,
-) -> None:
-    """Say what `ingest` would do. Embeds nothing and writes nothing."""
-    from pipelines_persistence import console
-
-    with _platform(as_json) as platform:
-        engine = _engine(platform, index, docs, embedder, chunk_tokens)
-        with console.progress(f"planning {engine.name}") as show:
-            report = engine.plan(show, approve_deletions=approve_deletions)
-        console.print_json(report.as_json()) if as_json else console.show_report(report, planned=True)
-
-
-@app.command()
-def search(
-    query: Annotated[str, typer.Argument(help="A question in plain words.")],
-    index: Annotated[str | None, typer.Option(help="Name of the index; the only one by default.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most hits.")] = 5,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="key=value that a hit must have; may be repeated. Values are typed: 3, true, text."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Search an index."""
-    from pipelines_persistence import console
-
-    with _platform(as_json) as platform:
-        conditions = dict(_condition(item) for item in where or ())
-        hits = platform.searcher.search(query, index or _only_index(platform), limit=limit, where=conditions)
-        if as_json:
-            console.print_json({"hits": [{"score": hit.score, **hit.payload} for hit in hits]})
-        else:
-            console.show_hits(hits)
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Show each index: documents, points, fingerprint, collection, last run."""
-    from pipelines_persistence import console
-    from pipelines_persistence.health import index_status
-
-    with _platform(as_json) as platform:
-        indexes = index_status(platform)
-        if as_json:
-            console.print_json({"indexes": indexes})
-        else:
-            console.show_status(indexes)
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check each dependency: its version and its health. Exit code 1 if one is not well."""
-    from pipelines_persistence import console
-    from pipelines_persistence.health import diagnose
-
-    with _platform(as_json) as platform:
-        checks = diagnose(platform)
-        healthy = all(check["status"] != "failed" for check in checks)
-        if as_json:
-            console.print_json({"healthy": healthy, "checks": checks})
-        else:
-            columns = ["name", "status", "version", "detail"]
-            console.show_table(
-                "dependencies", columns, [[check[column] for column in columns] for check in checks]
-            )
-        raise typer.Exit(0 if healthy else 1)
-
-
-def _engine(
-    platform: "Platform", index: str | None, docs: str | None, embedder: str | None, chunk_tokens: int | None
-) -> "IndexEngine":
-    from pipelines_persistence.platform import docs_index
-
-    if docs == "":
-        raise ConfigurationError("--docs is empty: name a folder, a file, an archive or a URL")
-    if docs is not None:
-        name, config = index or "docs", docs_index(docs)
-    else:
-        name = index or _only_configured(platform)
-        config = platform.index_config(name)
-    return platform.engine(name, _with_overrides(name, config, embedder, chunk_tokens))
-
-
-def _with_overrides(
-    name: str, config: "IndexConfig", embedder: str | None, chunk_tokens: int | None
-) -> "IndexConfig":
-    """Check what the command line says like the same values in the file."""
-    from pydantic import ValidationError
-
-    from pipelines_persistence.configuration import PipelinesConfig
-
-    content = config.model_dump(mode="json")
-    if embedder is not None:
-        content["embedding"] = {"backend": embedder}
-    if chunk_tokens is not None:
-        content["chunking"]["tokens"] = chunk_tokens
-    try:
-        return PipelinesConfig.model_validate({"indexes": {name: content}}).indexes[name]
-    except ValidationError as error:
-        details = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError("; ".join(details)) from None
-
-
-def _only_configured(platform: "Platform") -> str:
-    names = list(platform.settings.pipelines.indexes)
-    if len(names) == 1:
-        return names[0]
-    raise ConfigurationError(f"several indexes are configured, name one: {', '.join(names)}")
-
-
-def _only_index(platform: "Platform") -> str:
-    names = [generation.index for generation in platform.ledger.live_generations()]
-    if len(names) == 1 or "docs" in names or not names:
-        return names[0] if len(names) == 1 else "docs"
-    raise ConfigurationError(f"there are several indexes, choose one with --index: {', '.join(names)}")
-
-
-def _condition(item: str) -> "tuple[str, Scalar]":
-    key, found, value = item.partition("=")
-    if not found or not key:
-        raise ConfigurationError(f"--where {item}: expected key=value")
-    try:
-        typed = json.loads(value)
-    except ValueError:
-        return key, value
-    if isinstance(typed, int) and not -(2**63) <= typed < 2**63:
-        raise ConfigurationError(
-            f"--where {item}: integers have 64 bits; put quotes around a text: {key}='\"{value}\"'"
-        )
-    return key, typed if isinstance(typed, str | int | float | bool) else value
-
-
-@contextmanager
-def _platform(as_json: Json) -> "Iterator[Platform]":
-    """Open the platform, and turn what goes wrong into a message and an exit code."""
-    from pipelines_persistence.platform import Platform
-
-    sys.path.insert(
-        0, str(Path.cwd())
-    )  # an embedder of one's own lies beside one's work, as with `python -m`
-    try:
-        with Platform() as platform:
-            yield platform
-    except PipelinesError as error:
-        _complain(type(error).__name__, str(error), as_json=as_json)
-        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
-    except Exception as error:
-        if isinstance(error, typer.Exit) or os.environ.get("PIPELINES_DEBUG"):
-            raise
-        message = (
-            f"{error}; this is a defect of the platform: set PIPELINES_DEBUG=1 for the place, and report it"
-        )
-        _complain(type(error).__name__, message, as_json=as_json)
-        raise typer.Exit(1) from None
-
-
-def _complain(kind: str, message: str, *, as_json: bool) -> None:
-    from pipelines_persistence import console
-
-    if as_json:
-        console.print_json({"error": {"type": kind, "message": message}})
-    console.err.print(f"[bold red]{kind}[/]: ", end="")
-    console.err.print(message, markup=False)
+_commands: Sequence[Callable[..., None]] = (
+    indexes.ingest,
+    indexes.plan,
+    indexes.search,
+    indexes.status,
+    indexes.doctor,
+    projections.project,
+    projections.show,
+    projections.snapshot,
+)
+for _command in _commands:
+    app.command()(_command)
+app.add_typer(events.app, name="events")
 
 
 def main() -> None:

@@ -58,6 +58,11 @@ def decode(data: bytes, kind: Any = Any) -> Any:
         raise EventRefused(f"the data of the event is no valid JSON: {error}") from error
 
 
+def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON is any value
+    """Return a value as the lists, dicts, texts and numbers that its JSON has."""
+    return msgspec.to_builtins(value, builtin_types=())
+
+
 def check(data: bytes) -> None:
     """Refuse what is no valid JSON by RFC 8259: NaN, Infinity, half a surrogate pair, a byte order mark.
 

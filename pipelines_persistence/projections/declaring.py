@@ -5,8 +5,11 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
+
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.events import StoredEvent
+from pipelines_persistence.events.registry import EventRegistry
 from pipelines_persistence.projections.frames import to_frame
 from pipelines_persistence.projections.rows import Models
 from pipelines_persistence.projections.tables import Table, require_name
@@ -15,15 +18,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Handler = Callable[[Any, StoredEvent, Models], None]
-H = TypeVar("H", bound=Handler)
+H = TypeVar("H", bound=Callable[..., None])
 
 _MARK = "_handled_event_types"
 
 
-def on(*types: str) -> Callable[[H], H]:
+def on(*types: str | type[msgspec.Struct]) -> Callable[[H], H]:
     """Mark a method as the handler of events of these types; of all others, where none is named.
 
-    The method takes the event and the tables. A type has one handler at most.
+    The method takes the event and the tables; where a type is given by its struct, which is in the `registry` of the
+    class, it takes the decoded event first. A type has one handler at most.
     """
 
     def mark(method: H) -> H:
@@ -49,6 +53,7 @@ class Projection:
         by_stream: whether each row depends on the events of one stream only, whose id is its column `stream`. Such a
             projection can be run in partitions.
         batch_size: events in a transaction, at most.
+        registry: of typed events, for handlers that are marked with a struct.
     """
 
     name: ClassVar[str]
@@ -58,6 +63,7 @@ class Projection:
     categories: Collection[str] = ()
     by_stream: ClassVar[bool] = False
     batch_size: ClassVar[int] = 1000
+    registry: ClassVar[EventRegistry] = EventRegistry()
     _handlers: ClassVar[Mapping[str | None, Handler]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -70,11 +76,11 @@ class Projection:
         marked = [getattr(cls, name) for name in dir(cls) if hasattr(getattr(cls, name), _MARK)]
         handlers: dict[str | None, Handler] = {}
         for handler in marked:
-            types = getattr(handler, _MARK) or (None,)
-            if twice := handlers.keys() & set(types):
-                words = ", ".join(name or "all other events" for name in twice)
-                raise ConfigurationError(f"{cls.__name__}: two handlers for {words}")
-            handlers.update(dict.fromkeys(types, handler))
+            for kind in getattr(handler, _MARK) or (None,):
+                name = cls.registry.name_of(kind) if isinstance(kind, type) else kind
+                if name in handlers:
+                    raise ConfigurationError(f"{cls.__name__}: two handlers for {name or 'all other events'}")
+                handlers[name] = _typed(handler) if isinstance(kind, type) else handler
         cls._handlers = handlers
         if handlers and None not in handlers and "types" not in cls.__dict__:
             cls.types = frozenset(name for name in handlers if name)
@@ -112,6 +118,13 @@ class Projection:
             handler = handlers.get(event.type, rest)
             if handler:
                 handler(self, event, models)
+
+
+def _typed(handler: Callable[..., None]) -> Handler:
+    def handle(projection: Projection, event: StoredEvent, models: Models) -> None:
+        handler(projection, projection.registry.decode(event), event, models)
+
+    return handle
 
 
 class FrameProjection(Projection):

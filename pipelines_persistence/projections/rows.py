@@ -9,6 +9,8 @@ from pipelines_persistence.projections.tables import Key, R, Table
 
 RowType = TypeVar("RowType", bound=msgspec.Struct)
 
+_PAGE = 1000
+
 
 class Unit(Protocol):
     """An open transaction on the tables of one build."""
@@ -69,6 +71,12 @@ class Rows(Generic[R]):
         """Remove the row of a key, if there is one."""
         self._known[key] = None
         self._changed[key] = None
+
+    def delete_all(self, *prefix: str | int) -> None:
+        """Remove all rows whose key begins with `prefix`."""
+        while rows := self.from_end(*prefix, limit=_PAGE):
+            for row in rows:
+                self.delete(*self._table.key_of(row))
 
     def from_end(self, *prefix: str | int, offset: int = 0, limit: int = 1) -> list[R]:
         """Return rows whose key begins with `prefix`, the greatest key first; for reading only."""

@@ -1,5 +1,6 @@
 """Keeps read models in step with the log: catches up, follows, builds anew beside the old and swaps."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipelines_persistence.errors import ConfigurationError, TransientError
 from pipelines_persistence.events import Clock, Cursor, EventStore, StoredEvent, aware
 from pipelines_persistence.projections.declaring import Projection
 from pipelines_persistence.projections.ports import (
@@ -18,6 +20,9 @@ from pipelines_persistence.projections.ports import (
 )
 from pipelines_persistence.projections.report import ProjectionReport
 from pipelines_persistence.projections.working import OnError, Tally, Worker
+
+_LONGEST_PAUSE = 30.0  # seconds
+_log = logging.getLogger(__name__)
 
 Notify = Callable[[Tally], None]
 """Told of the progress after each batch; may raise `RunCancelled` to stop."""
@@ -86,6 +91,8 @@ class ProjectionRunner:
     ) -> None:
         """Keep a read model in step until `stop` is set; only events move it, waiting costs next to nothing.
 
+        A database that does not answer is tried again, ever less often.
+
         Args:
             projection: what to run.
             stop: ends it soon.
@@ -96,15 +103,27 @@ class ProjectionRunner:
         Raises:
             ProjectionFailed: see `OnError.STOP`.
         """
+        failures = 0
         while not stop.is_set():
-            self.run(projection, on_error=on_error, notify=notify)
-            build = self.models.live(projection.name)
-            if build is None or build.fingerprint != projection.fingerprint:
-                stop.wait(poll)  # held at an older version
-            else:
-                self._on_each(
-                    build, lambda worker: _follow(worker, stop, poll), projection, on_error, Tally(notify)
-                )
+            try:
+                self._follow_once(projection, stop, on_error, Tally(notify), poll)
+                failures = 0
+            except TransientError as error:
+                failures += 1
+                pause = min(_LONGEST_PAUSE, poll * 2**failures)
+                _log.warning("%s: %s; looking again in %.0f s", projection.name, error, pause)
+                stop.wait(pause)
+
+    def _follow_once(
+        self, projection: Projection, stop: threading.Event, on_error: OnError, tally: Tally, poll: float
+    ) -> None:
+        """Follow until told to stop, or until the build is no longer the one to follow."""
+        self.run(projection, on_error=on_error, notify=tally.notify)
+        build = self.models.live(projection.name)
+        if build is None or build.fingerprint != projection.fingerprint:
+            stop.wait(poll)  # held at an older version
+        else:
+            self._on_each(build, lambda worker: _follow(worker, stop, poll), projection, on_error, tally)
 
     def as_of(
         self,
@@ -130,6 +149,19 @@ class ProjectionRunner:
         worker = Worker(self.store, self.models, projection, build, keep=keep, tally=Tally(notify))
         worker.catch_up(until)
         return build
+
+    def describe(self, projection: Projection) -> ProjectionReport:
+        """Say how a projection stands, without working anything in.
+
+        Raises:
+            ConfigurationError: it was never built.
+        """
+        live = self.models.live(projection.name)
+        if live is None:
+            raise ConfigurationError(
+                f"{projection.name} was never built: pipelines project {projection.name}"
+            )
+        return self._report(projection, live, Tally(), time.perf_counter())
 
     def _build(self, projection: Projection, on_error: OnError, tally: Tally) -> Build:
         partitions = self.partitions if projection.by_stream else 1

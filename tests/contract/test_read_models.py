@@ -411,6 +411,35 @@ def test_a_projection_follows_the_log_until_it_is_told_to_stop(world):
     assert not thread.is_alive()
 
 
+def test_a_follower_outlives_a_database_that_is_away_for_a_while(world):
+    store, models = world
+    stop, away = threading.Event(), threading.Event()
+
+    class Flaky:
+        def __getattr__(self, name):
+            if away.is_set():
+                raise DatabaseUnavailable("away")
+            return getattr(store, name)
+
+    pay(store, "a", 1)
+    away.set()
+    runner = ProjectionRunner(Flaky(), models)
+    thread = threading.Thread(target=runner.follow, args=(Accounts(), stop), kwargs={"poll": 0.01})
+    thread.start()
+    try:
+        stop.wait(0.1)
+        assert thread.is_alive()
+        assert models.live("accounts") is None
+        away.clear()
+        while not (models.live("accounts") and balances(models) == {"a": 1}):
+            assert thread.is_alive()
+            stop.wait(0.01)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
 def test_rows_are_found_by_columns_and_by_an_item_of_a_list(world):
     store, models = world
     pay(store, "a", 1, 2)
@@ -420,6 +449,10 @@ def test_rows_are_found_by_columns_and_by_an_item_of_a_list(world):
     assert [row.stream for row in rows(models, Accounts(), balance=2)] == ["b"]
     assert [row.stream for row in rows(models, Accounts(), history=1)] == ["a"]
     assert [row.stream for row in rows(models, Accounts(), stream="b", balance=3)] == []
+    if not isinstance(models, MemoryReadModels):  # what a person types is a text
+        assert [row.stream for row in rows(models, Accounts(), history="1", is_open="true")] == ["a"]
+        with pytest.raises(ConfigurationError, match="'many' does not fit the column 'balance'"):
+            rows(models, Accounts(), balance="many")
     with pytest.raises(ConfigurationError, match="there is no column 'colour'"):
         rows(models, Accounts(), colour="red")
 

@@ -32,7 +32,17 @@ MAY_IMPORT = {
     "health": GROUND | {"platform"},
     "console": GROUND | {"ingestion"},
     "cli": GROUND
-    | {"settings", "platform", "health", "console", "interrupts", "ingestion", "events", "projections"},
+    | {
+        "settings",
+        "platform",
+        "eventing",
+        "health",
+        "console",
+        "interrupts",
+        "ingestion",
+        "events",
+        "projections",
+    },
     "defs": GROUND | {"ingestion", "retrieval", "events", "pipelines", "projections", "interrupts"},
     "resources": GROUND | {"settings", "platform", "adapters"},
     "definitions": GROUND | {"settings", "defs", "resources"},

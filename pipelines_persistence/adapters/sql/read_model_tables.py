@@ -208,9 +208,24 @@ class SqlTable:
             typed: object = msgspec.convert(value, kind, strict=False)
             encoder = self._encoder(column)
             return f'"{column.name}" = {self._mark}', encoder(typed) if encoder else typed
+        # A text from the command line may mean the text or the number.
+        texts = [encode(item).decode() for item in _readings(value)]
         if self._is_postgres:
-            return f'"{column.name}"::jsonb @> %s::jsonb', encode([value]).decode()
-        return f'EXISTS (SELECT 1 FROM json_each("{column.name}") WHERE value = ?)', value  # noqa: S608 - the name was checked
+            return f'"{column.name}"::jsonb @> ANY(%s::jsonb[])', [f"[{text}]" for text in texts]
+        wanted = "SELECT value FROM json_each(?)"
+        return (
+            f'EXISTS (SELECT 1 FROM json_each("{column.name}") WHERE value IN ({wanted}))',  # noqa: S608 - the name was checked
+            f"[{', '.join(texts)}]",
+        )
+
+
+def _readings(value: object) -> list[object]:
+    if not isinstance(value, str):
+        return [value]
+    try:
+        return [value, msgspec.json.decode(value, type=bool | int | float)]
+    except msgspec.DecodeError:
+        return [value]
 
 
 class _refusing:  # noqa: N801 - used as a function is, and faster than a generator
