@@ -20,6 +20,7 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
         ├── EventRefused        an event is malformed, or its id is taken; nothing was appended
         ├── ConcurrencyConflict a stream is not at the version that its writer expected
         ├── StreamClosed        a stream was archived or tombstoned, and takes no further event
+        ├── PersonalDataDamaged a sealed field of an event was changed or moved since it was appended
         └── ProjectionFailed    a projection cannot work an event in, and its policy is to stop
 """
 
@@ -198,6 +199,26 @@ class StreamClosed(PermanentError):
         self.stream = stream
         self.how = how
         super().__init__(f"the stream {stream!r} was {how}, and takes no further event: begin another")
+
+
+class PersonalDataDamaged(PermanentError):
+    """A sealed field of an event was changed or moved since it was appended; it is never shown as a forgotten one.
+
+    Attributes:
+        stream: the event's stream.
+        version: the event's version in it.
+        field: the path of the field in the event's data; empty where the data is no longer JSON.
+    """
+
+    def __init__(self, stream: str, version: int, field: str) -> None:
+        """Keep where it is."""
+        self.stream = stream
+        self.version = version
+        self.field = field
+        super().__init__(
+            f"the personal data at {field!r} in version {version} of the stream {stream!r} was changed or moved since "
+            "it was appended: restore that row from a backup, or tombstone the stream"
+        )
 
 
 class ProjectionFailed(PermanentError):

@@ -293,3 +293,34 @@ class EmbeddingCache(Protocol):
 
     def put(self, model: str, text_hashes: Sequence[str], vectors: "Matrix") -> None:
         """Keep vectors of shape (len(text_hashes), dimension)."""
+
+
+class RunRecording(Protocol):
+    """The history of one run while it goes on. Nothing here raises: a run does not fail for want of a historian."""
+
+    def batch(self, documents: Sequence[DocumentRecord], embedded: Sequence[int]) -> None:
+        """Record that these documents, at least one, were written together; `embedded` texts for each of them."""
+
+    def failed(self, documents: Sequence[DocumentRecord]) -> None:
+        """Record that these documents, at least one, could not be indexed; each has its reason in `detail`."""
+
+    def finished(self, state: RunState, reason: str, numbers: Mapping[str, int | float]) -> None:
+        """Record how the run ended, why, and what it did in all; `state` is not RUNNING."""
+
+
+class RunRecorder(Protocol):
+    """Keeps the history of runs, beside the ledger, which keeps their result."""
+
+    def settle(self, run: RunRecord) -> None:
+        """See to it that the history of the run before has an end: that of the ledger, or that the run was killed.
+
+        Raises:
+            DatabaseUnavailable, StorageError: the history cannot be written.
+        """
+
+    def started(self, run: RunRecord) -> RunRecording:
+        """Record that a run begins.
+
+        Raises:
+            DatabaseUnavailable, StorageError: the history cannot be written; nothing was begun.
+        """

@@ -128,7 +128,9 @@ class EventRegistry:
             ConfigurationError: it is not registered.
         """
         if struct not in self._by_struct:
-            raise ConfigurationError(f"{struct.__name__} is no registered event: decorate it with @registry.event")
+            raise ConfigurationError(
+                f"{struct.__name__} is no registered event: decorate it with @registry.event"
+            )
         return self._by_struct[struct].name
 
     def encode(

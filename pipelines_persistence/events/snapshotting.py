@@ -41,7 +41,7 @@ class Snapshotting:
             return None
         try:
             return self._snapshots.latest(
-                stream, self._kind.__name__, self._kind.state_version, max_version=version
+                stream, self._kind.__name__, self._kind.state_version, max_version=version, as_of=as_of
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, a replay does without
             _log.warning("the snapshots of %r cannot be read (%s): it is replayed", stream, error)

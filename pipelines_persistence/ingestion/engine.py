@@ -1,6 +1,5 @@
 """Keeps one index in step with its sources: `plan` says what would change, `ingest` does it."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipelines_persistence.configuration import IndexConfig
-from pipelines_persistence.errors import RunCancelled
 from pipelines_persistence.ingestion import chunking
 from pipelines_persistence.ingestion.chunking import Chunker
 from pipelines_persistence.ingestion.examination import PAYLOAD_VERSION, Examiner
@@ -17,9 +15,19 @@ from pipelines_persistence.ingestion.identity import value_hash, vector_space
 from pipelines_persistence.ingestion.planning import Planner
 from pipelines_persistence.ingestion.reconciliation import Reconciliation, Sink, exceeds
 from pipelines_persistence.ingestion.report import Report
+from pipelines_persistence.ingestion.runs import SILENT, recorded
 from pipelines_persistence.ingestion.writing import Writer
-from pipelines_persistence.ports import DocumentParser, Embedder, EmbeddingCache, Ledger, Source, VectorStore
-from pipelines_persistence.records import Generation, GenerationState, Json, Outcome, RunState
+from pipelines_persistence.ports import (
+    DocumentParser,
+    Embedder,
+    EmbeddingCache,
+    Ledger,
+    RunRecorder,
+    RunRecording,
+    Source,
+    VectorStore,
+)
+from pipelines_persistence.records import Generation, GenerationState, Json, Outcome
 
 Notify = Callable[[Report], None]
 """Told of the progress now and then; may raise `RunCancelled` to stop the run."""
@@ -35,6 +43,7 @@ class IndexEngine:
 
     Attributes:
         lock: entered for the whole of `ingest`; raises `IndexBusy` when another run holds the index.
+        recorder: keeps the history of each `ingest`.
     """
 
     name: str
@@ -46,6 +55,7 @@ class IndexEngine:
     store: VectorStore
     ledger: Ledger
     lock: AbstractContextManager[object]
+    recorder: RunRecorder = SILENT
 
     @property
     def chunker(self) -> Chunker:
@@ -94,25 +104,14 @@ class IndexEngine:
             SourceUnavailable: a source cannot be listed or went away; nothing was deleted.
             EmbeddingError: the embedder fails on everything.
             StoreError, StoreUnavailable, StorageError: see there.
+            DatabaseUnavailable: the recorder cannot write; nothing was begun.
             RunCancelled: `notify` raised it.
         """
         with self.lock:
-            started = time.perf_counter()
             generation = self.ledger.open(self.name, self.fingerprint, self.config.model_dump_json())
             report = Report(self.name, generation.collection, points=self.ledger.live_points(generation))
-            run_id = self.ledger.start_run(self.name)
-            state = RunState.CANCELLED  # also by what is no Exception: a host's own way to interrupt
-            try:
-                self._apply(generation, report, notify, approve_deletions)
-                state = RunState.DONE
-            except RunCancelled:
-                raise
-            except Exception:
-                state = RunState.FAILED
-                raise
-            finally:
-                report.seconds = time.perf_counter() - started
-                self.ledger.finish_run(run_id, state, json.dumps(report.as_json()))
+            with recorded(self.ledger, self.recorder, report) as recording:
+                self._apply(generation, report, recording, notify, approve_deletions)
             return report
 
     def content_version(self) -> str | None:
@@ -120,11 +119,25 @@ class IndexEngine:
         live = self.ledger.live(self.name)
         return self.ledger.content_version(live) if live else None
 
-    def _apply(self, generation: Generation, report: Report, notify: Notify, approve_deletions: int) -> None:
+    def _apply(
+        self,
+        generation: Generation,
+        report: Report,
+        recording: RunRecording,
+        notify: Notify,
+        approve_deletions: int,
+    ) -> None:
         self.store.create(generation.collection, self.config.collection.spec(self.embedder.dimension))
         report.notice = heal(self.ledger, self.store, generation)
         writer = Writer(
-            generation, self.ledger, self.store, self.embedder, self.cache, report, partial(notify, report)
+            generation,
+            self.ledger,
+            self.store,
+            self.embedder,
+            self.cache,
+            report,
+            recording,
+            partial(notify, report),
         )
         self._reconcile(generation, writer, report, notify, approve_deletions)
         if generation.state is GenerationState.BUILDING:

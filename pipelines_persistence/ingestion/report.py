@@ -83,6 +83,18 @@ class Report:
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - start
 
+    def numbers(self) -> dict[str, int | float]:
+        """The totals alone: documents by what was found, then the rest."""
+        return {
+            **{str(change): count for change, count in self.documents.items()},
+            "chunks": self.chunks,
+            "embedded": self.embedded,
+            "reused": self.reused,
+            "tokens": self.tokens,
+            "points": self.points,
+            "seconds": round(self.seconds, 3),
+        }
+
     def as_json(self) -> dict[str, Json]:
         """The report as the CLI prints it."""
         return {

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pipelines_persistence.errors import DocumentError, EmbeddingError, Reason
 from pipelines_persistence.ingestion.examination import Examination, NewPoint, refused
 from pipelines_persistence.ingestion.identity import vector_space
-from pipelines_persistence.ingestion.report import Report
+from pipelines_persistence.ingestion.report import Change, Report
 from pipelines_persistence.ingestion.vectors import embed
-from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, VectorStore
+from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, RunRecording, VectorStore
 from pipelines_persistence.records import DocumentRecord, Draft, Generation, Points
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Writer:
     """Collects examinations and writes them a batch at a time.
 
     Attributes:
+        recording: told of each batch when it is written.
         notify: called after each step that takes time; it may raise `RunCancelled`.
     """
 
@@ -42,11 +43,13 @@ class Writer:
     embedder: Embedder
     cache: EmbeddingCache
     report: Report
+    recording: RunRecording
     notify: Callable[[], None]
     _batch: list[Examination] = field(default_factory=list)
     _outcomes: list[DocumentRecord] = field(default_factory=list)
     _fresh: set[str] = field(default_factory=set)
     _errors: dict[str, EmbeddingError] = field(default_factory=dict)
+    _failed: list[DocumentRecord] = field(default_factory=list)
 
     def add(self, examination: Examination) -> None:
         """Take an examined document; writes when a batch is full.
@@ -78,6 +81,9 @@ class Writer:
         if outcomes:
             with self.report.stage("record"):
                 self.ledger.record(self.generation, outcomes)
+        failed, self._failed = self._failed, []
+        if failed:
+            self.recording.failed(failed)
         self.notify()
 
     def remove(self, documents: Iterable[DocumentRecord]) -> None:
@@ -92,6 +98,8 @@ class Writer:
     def _settle(self, examination: Examination) -> None:
         """Take a document of which nothing is written to the store."""
         self.report.count(examination.change, examination.record)
+        if examination.change is Change.FAILED:
+            self._failed.append(examination.record)
         if examination.record != examination.known:
             self._outcomes.append(examination.record)
 
@@ -140,8 +148,8 @@ class Writer:
             self._write_points(batch, drafts, vectors)
         with self.report.stage("record"):
             self.ledger.finish(self.generation, drafts)
-        for examination in batch:
-            self._count_written(examination)
+        embedded = [self._count_written(examination) for examination in batch]
+        self.recording.batch([examination.record for examination in batch], embedded)
 
     def _write_points(
         self, batch: Sequence[Examination], drafts: Sequence[Draft], vectors: "Vectors"
@@ -156,12 +164,14 @@ class Writer:
         if stale:
             self.store.delete(collection, stale)
 
-    def _count_written(self, examination: Examination) -> None:
+    def _count_written(self, examination: Examination) -> int:
+        """Add a document to the report, and return how many of its texts were embedded for it."""
         self.report.count(examination.change, examination.record)
         hashes = {point.record.text_hash for point in examination.new} & self._fresh
         self._fresh -= hashes
         self.report.chunks += examination.record.chunks
         self.report.reused += examination.record.chunks - len(hashes)
+        return len(hashes)
 
 
 def _as_points(points: Sequence[NewPoint], vectors: "Vectors") -> Points:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 # Whoever opens a database knows all of its tables.
 from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401 - its tables belong to the metadata
 from pipelines_persistence.adapters.sql import projection_schema as _projection_schema  # noqa: F401 - as above
+from pipelines_persistence.adapters.sql.event_transactions import UnitOfWork
 from pipelines_persistence.errors import ConfigurationError, StorageError
 from pipelines_persistence.events import bucket_of
 
@@ -29,12 +30,14 @@ def open_database(url: str) -> sa.Engine:
     Raises:
         ConfigurationError: the URL names a database that is not supported or whose driver is not installed.
         StorageError: it cannot be opened, written or migrated.
+        DatabaseUnavailable: its server does not answer.
     """
     engine = _engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    with storage_errors(engine):
+    # A server may answer in a moment; a file that cannot be opened stays so.
+    with storage_errors(engine) if engine.dialect.name == "sqlite" else UnitOfWork(engine).errors():
         if _revision(engine) != HEAD:
             _migrate(engine)
     return engine
@@ -69,7 +72,7 @@ def storage_errors(engine: sa.Engine) -> Iterator[None]:
 
 def _engine(url: str) -> sa.Engine:
     try:
-        parsed = sa.make_url(url)
+        parsed = _discreet(sa.make_url(url))
         if parsed.drivername in {"postgres", "postgresql"}:
             # SQLAlchemy 2.0 and 2.1 mean different drivers by the short form.
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -82,10 +85,22 @@ def _engine(url: str) -> sa.Engine:
         raise ConfigurationError(
             f"the driver of {parsed.drivername!r} is not installed: pip install 'pipelines-persistence[postgres]'"
         ) from error
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError):
+        # Without the cause, which quotes pieces of the URL: a password with a '/' in it is cut in two.
         raise ConfigurationError(
-            "the database URL cannot be read: use sqlite:///path or postgresql://…"
-        ) from error
+            "the database URL cannot be read: use sqlite:///path or postgresql://user:password@host/name, "
+            "with special characters percent-encoded"
+        ) from None
+
+
+def _discreet(url: sa.URL) -> sa.URL:
+    """Move a password to where it is never shown."""
+    if "@" in (url.host or ""):
+        raise ConfigurationError("the password in the database URL holds an '@': write %40 for it")
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.difference_update_query(["password"]).set(password=password)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
