@@ -1,4 +1,4 @@
-"""One suite for the `EventStore` port: memory, SQLite, PostgreSQL."""
+"""One suite for the `EventStore` port: memory, SQLite, PostgreSQL, and personal data sealed over two of them."""
 
 import threading
 import time
@@ -12,7 +12,9 @@ from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines_persistence.adapters.aes import AesGcm
 from pipelines_persistence.adapters.memory_events import MemoryEventStore
+from pipelines_persistence.adapters.memory_subject_keys import MemorySubjectKeys
 from pipelines_persistence.adapters.sql.database import open_database
 from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 from pipelines_persistence.adapters.sql.schema import metadata
@@ -30,19 +32,24 @@ from pipelines_persistence.events import (
     NewEvent,
     Partition,
 )
+from pipelines_persistence.events.personal import CachedKeys, PersonalData, PersonalDataStore
 
 ANY, NO_STREAM, STREAM_EXISTS = Expected.ANY, Expected.NO_STREAM, Expected.STREAM_EXISTS
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SQL = ["sqlite", "postgres"]
 
 
-@pytest.fixture(params=["memory", *SQL])
+@pytest.fixture(params=["memory", *SQL, "sealed memory", "sealed sqlite"])
 def store(request):
-    if request.param == "memory":
+    *sealed, name = request.param.split()
+    if name == "memory":
         store = MemoryEventStore()
     else:
-        url = request.getfixturevalue(f"{request.param}_url")
+        url = request.getfixturevalue(f"{name}_url")
         store = SqlEventStore(open_database(url))
+    if sealed:
+        rules = {"Priced": PersonalData("price", ("a", "n")), "A": PersonalData("who", ("email",))}
+        store = PersonalDataStore(store, rules, CachedKeys(MemorySubjectKeys()), AesGcm())
     yield store
     store.close()
 
