@@ -21,7 +21,10 @@ Generated from the model by `make schema`; a test keeps it in step. Editors comp
 [pipelines.schema.json](pipelines.schema.json). An unknown key is an error, and so is a key that is given twice.
 
 `PIPELINES_CONFIG` names the file (by default `pipelines.yaml` in the working directory); relative source paths start at
-its folder. `PIPELINES_HOME` names the folder that holds all state (by default `dagster_home/data`).
+its folder. `PIPELINES_HOME` names the folder that holds all state (by default `dagster_home/data`). `PIPELINES_DATABASE_URL`
+names another database for events and read models (`postgresql://user:password@host/name`; by default SQLite in the home).
+`PIPELINES_MASTER_KEY` wraps the keys of persons where events hold personal data: 32 bytes in Base64, several separated by
+commas to rotate.
 """
 
 

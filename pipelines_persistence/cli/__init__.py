@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from pipelines_persistence.cli import events, indexes, projections
+from pipelines_persistence.cli import events, indexes, persons, projections
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +29,7 @@ _commands: Sequence[Callable[..., None]] = (
 )
 for _command in _commands:
     app.command()(_command)
+events.app.command()(persons.forget)
 app.add_typer(events.app, name="events")
 
 

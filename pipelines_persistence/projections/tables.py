@@ -44,7 +44,7 @@ class Column(msgspec.Struct, frozen=True):
     """A column of a table.
 
     Attributes:
-        type: of the row's field; what is neither text, number, truth nor moment is kept as JSON.
+        type: of the row's field, without its None; what is neither text, number, truth nor moment is kept as JSON.
     """
 
     name: str
@@ -132,7 +132,9 @@ def _column(field: msgspec.structs.FieldInfo) -> Column:
         kind = get_args(kind)[0]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return Column(field.name, Kind.TEXT, kind, nullable)
-    return Column(field.name, _KINDS.get(kind, Kind.JSON), field.type, nullable)
+    if kind in _KINDS:
+        return Column(field.name, _KINDS[kind], kind, nullable)
+    return Column(field.name, Kind.JSON, field.type, nullable)
 
 
 def _fits_key(column: Column) -> bool:

@@ -48,6 +48,9 @@ class Account(msgspec.Struct):
     changed_at: datetime | None = None
     price: Decimal | None = None
     note: str | None = None
+    count: int | None = None
+    is_odd: bool | None = None
+    empty: str | None = None
 
 
 class Accounts(Projection):
@@ -66,6 +69,7 @@ class Accounts(Projection):
         row.mood = Mood.BAD if row.balance < 0 else Mood.GOOD
         row.changed_at = event.occurred_at
         row.price = Decimal("0.10")
+        row.note, row.count, row.is_odd = "seen", 3, False
         models[Account].put(row)
 
     @on("Closed")
@@ -138,8 +142,9 @@ def test_rows_come_back_as_they_were_put_with_every_kind_of_column(world):
     pay(store, "ä'\"%s", -7)
     ProjectionRunner(store, models).run(Accounts())
     [row] = rows(models, Accounts())
-    assert row == Account("ä'\"%s", -7, [-7], Mood.BAD, 0.5, True, NOON, Decimal("0.10"), None)
+    assert row == Account("ä'\"%s", -7, [-7], Mood.BAD, 0.5, True, NOON, Decimal("0.10"), "seen", 3, False)
     assert type(row.mood) is Mood
+    assert row.is_odd is False
     assert row.changed_at.tzinfo is UTC
 
 

@@ -1,0 +1,31 @@
+"""`pipelines events forget`: the right to be forgotten, from a terminal."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines_persistence.cli.common import Database, Json, open_platform
+
+
+def forget(
+    subject: Annotated[str, typer.Argument(help="The person, as the events name it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Make a person's sealed data unreadable for good, and build all read models anew without it.
+
+    The events stay, and so does the shape of their streams. There is no way back.
+    """
+    from pipelines_persistence import console
+
+    if not yes:
+        typer.confirm(f"Delete the key of {subject!r}? There is no way back.", abort=True, err=True)
+    with open_platform(as_json, database) as platform:
+        existed = platform.eventing.forget(subject)
+        rebuilt = list(platform.eventing.projections)
+        if as_json:
+            console.print_json({"subject": subject, "existed": existed, "rebuilt": [*rebuilt]})
+        else:
+            known = "its data is unreadable from now on" if existed else "there was no key of it"
+            console.out.print(f"{subject}: {known}; {len(rebuilt)} read models were built anew", markup=False)
