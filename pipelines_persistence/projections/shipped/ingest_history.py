@@ -1,5 +1,6 @@
 """What was ingested, batch by batch, and what failed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -34,12 +35,12 @@ class Batch(msgspec.Struct):
     source: str
     outcome: Outcome
     documents: int
-    chunks: int
-    embedded: int
-    reused: int
-    error_type: str
-    message: str
     ids: list[str]
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    error_type: str = ""
+    message: str = ""
 
 
 class IngestHistory(Projection):
@@ -55,44 +56,23 @@ class IngestHistory(Projection):
     @on(IngestBatch)
     def written(self, batch: IngestBatch, event: StoredEvent, models: Models) -> None:
         """Note what was written."""
-        models[Batch].put(
-            Batch(
-                stream=event.stream,
-                version=event.version,
-                at=event.occurred_at,
-                source=batch.source,
-                outcome=Outcome.WRITTEN,
-                documents=batch.documents,
-                chunks=batch.chunks,
-                embedded=batch.embedded,
-                reused=batch.reused,
-                error_type="",
-                message="",
-                ids=list(batch.ids),
-            )
-        )
+        row = _row(event, batch.source, Outcome.WRITTEN, batch.ids)
+        row.documents = batch.documents
+        row.chunks, row.embedded, row.reused = batch.chunks, batch.embedded, batch.reused
+        models[Batch].put(row)
 
     @on(IngestBatchFailed)
     def failed(self, batch: IngestBatchFailed, event: StoredEvent, models: Models) -> None:
         """Note what failed."""
-        models[Batch].put(
-            Batch(
-                stream=event.stream,
-                version=event.version,
-                at=event.occurred_at,
-                source=batch.source,
-                outcome=Outcome.FAILED,
-                documents=len(batch.ids),
-                chunks=0,
-                embedded=0,
-                reused=0,
-                error_type=batch.error_type,
-                message=batch.message,
-                ids=list(batch.ids),
-            )
-        )
+        row = _row(event, batch.source, Outcome.FAILED, batch.ids)
+        row.error_type, row.message = batch.error_type, batch.message
+        models[Batch].put(row)
 
     @on(TOMBSTONED)
     def tombstoned(self, event: StoredEvent, models: Models) -> None:
         """Forget them: the events are gone from the log as well."""
         models[Batch].delete_all(event.stream)
+
+
+def _row(event: StoredEvent, source: str, outcome: Outcome, ids: Sequence[str]) -> Batch:
+    return Batch(event.stream, event.version, event.occurred_at, source, outcome, len(ids), list(ids))
