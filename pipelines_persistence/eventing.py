@@ -1,19 +1,25 @@
 """The events half of the composition root: log, projections, snapshots and feeds over one database."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines_persistence.configuration import EventsConfig
 from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.projections.ports import BuildState
 from pipelines_persistence.settings import Settings
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from pipelines_persistence.events import AggregateRepository, EventStore, SnapshotCounts, SnapshotStore
+    from pipelines_persistence.events.feeds import EntryStream, EventFile, FeedPositions, Notify
+    from pipelines_persistence.events.personal import SubjectKeys
+    from pipelines_persistence.events.taking_in import InboxFolder, TakenIn
     from pipelines_persistence.pipelines import PipelineAggregate
     from pipelines_persistence.projections import ProjectionRunner, ReadModels
     from pipelines_persistence.projections.catalog import Configured
@@ -55,10 +61,64 @@ class Eventing:
 
     @cached_property
     def store(self) -> "EventStore":
-        """The log."""
+        """The log; personal data is sealed as configured."""
         from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 
-        return SqlEventStore(self.database)
+        store = SqlEventStore(self.database)
+        if not self.config.personal:
+            return store
+        from pipelines_persistence.adapters.aes import AesGcm
+        from pipelines_persistence.events.personal import PersonalData, PersonalDataStore
+
+        rules = {name: PersonalData(rule.subject, rule.fields) for name, rule in self.config.personal.items()}
+        return PersonalDataStore(store, rules, self.subject_keys, AesGcm())
+
+    @cached_property
+    def subject_keys(self) -> "SubjectKeys":
+        """The keys of persons."""
+        from pipelines_persistence.adapters.aes import MasterKeys
+        from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
+        from pipelines_persistence.events.personal import CachedKeys
+
+        given = self._settings.master_key
+        return CachedKeys(
+            SqlSubjectKeys(self.database, MasterKeys(given.get_secret_value() if given else None))
+        )
+
+    def forget(self, subject: str) -> bool:
+        """Make a person's data unreadable, and remove what was read of it: snapshots, read models, dead letters.
+
+        Read models are built anew beside what readers see; no build is kept to go back to. To repeat it is safe.
+
+        Returns:
+            Whether there was a key.
+
+        Raises:
+            ProjectionFailed: a read model cannot be built anew, and still shows what it showed.
+        """
+        from pipelines_persistence.events.personal import forget_subject
+
+        existed = forget_subject(subject, self.subject_keys, self.snapshots.delete_all)
+        for configured in self.projections.values():
+            self.runner.run(configured.projection, rebuild=True, on_error=configured.on_error)
+        for build in self.models.builds():
+            if build.state is not BuildState.LIVE or build.projection not in self.projections:
+                self.models.drop(build)
+        return existed
+
+    @cached_property
+    def positions(self) -> "FeedPositions":
+        """How far each feed has been taken in, beside the log."""
+        from pipelines_persistence.adapters.sql.feed_positions import SqlFeedPositions
+
+        return SqlFeedPositions(self.database)
+
+    @staticmethod
+    def files(names: Sequence[str], *, twice: bool = False) -> "AbstractContextManager[list[EventFile]]":
+        """Open files of JSONL by name; see `event_files`."""
+        from pipelines_persistence.adapters.event_files import event_files
+
+        return event_files(names, twice=twice)
 
     @cached_property
     def models(self) -> "ReadModels":
@@ -116,3 +176,43 @@ class Eventing:
         return AggregateRepository(
             self.store, self.snapshots, PipelineAggregate, registry=registry, policy=policy
         )
+
+    def scratch(self) -> "ReadModels":
+        """Return read models that nobody else sees and that leave nothing behind."""
+        from pipelines_persistence.adapters.memory_read_models import MemoryReadModels
+
+        return MemoryReadModels()
+
+    def take_in(self, notify: "Notify") -> "TakenIn":
+        """Append what lies in the configured feeds and is not in the log; see `take_in_all` for what it raises."""
+        from pipelines_persistence.events.taking_in import take_in_all
+
+        with self._streams() as streams:
+            return take_in_all(self.store, self.positions, self._folders(), streams, notify)
+
+    def news(self) -> dict[str, str]:
+        """Return a signature of what lies in each feed and was not taken in yet: "" for nothing."""
+        from pipelines_persistence.events.taking_in import signatures
+
+        with self._streams() as streams:
+            return signatures(self.positions, self._folders(), streams)
+
+    def _folders(self) -> "dict[str, InboxFolder]":
+        from pipelines_persistence.adapters.inbox_folder import InboxFolder
+
+        base = self._settings.config.absolute().parent
+        return {name: InboxFolder(base / Path(name).expanduser(), name) for name in self.config.inbox}
+
+    def _streams(self) -> "AbstractContextManager[Sequence[EntryStream]]":
+        redis = self.config.redis
+        if redis is None:
+            return nullcontext(())
+        from pipelines_persistence.adapters.redis_streams import redis_streams
+
+        url = os.environ.get(redis.url_variable)
+        if not url:
+            raise ConfigurationError(
+                f"events.redis: set the environment variable {redis.url_variable} to the URL of the server, "
+                "redis://:password@host:6379/0"
+            )
+        return redis_streams(url, redis.streams)

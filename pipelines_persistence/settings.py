@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """Where events and read models are kept, such as `postgresql://user:password@host/name`; by default in the home."""
 
+    master_key: SecretStr | None = None
+    """Wraps the keys of persons whose data is sealed: 32 bytes in Base64; several, separated by commas, to rotate."""
+
     def home_directory(self) -> Path:
         """Return the home, made if need be.
 

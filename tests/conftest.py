@@ -1,17 +1,18 @@
 """Fixtures that several suites share."""
 
-import getpass
-import os
 import shutil
 import socket
 import subprocess
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import redis
 import sqlalchemy as sa
 
+from benchmarks.servers import postgres_programs, running_postgres
 from pipelines_persistence.adapters.sql.database import open_database
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -39,48 +40,11 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Start a PostgreSQL on a spare port from what is installed; return the URL of a role that is no superuser."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs and not shutil.which("initdb"):
+    if not postgres_programs():
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    bin_ = programs[-1] if programs else Path(shutil.which("initdb")).parent
-    # It refuses to run as root.
-    account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-    with socket.socket() as spare:
-        spare.bind(("127.0.0.1", 0))
-        port = spare.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    if account:
-        shutil.chown(folder, "postgres", "postgres")
-    options = (
-        f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c deadlock_timeout=100ms "
-        "-c max_connections=60 -c shared_buffers=32MB -c jit=off"
-    )
-
-    def do(*command: str | Path) -> None:
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60, **account)
-
-    user = "postgres" if account else getpass.getuser()
-    control = [bin_ / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log"]
-    do(
-        bin_ / "initdb",
-        "-D",
-        folder / "data",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C.UTF-8",
-        "-U",
-        user,
-        "-N",
-    )
-    do(*control, "-o", options, "start")
-    try:
-        do(bin_ / "createuser", "-h", folder, "-p", str(port), "-U", user, "--createdb", "platform")
-        yield f"postgresql+psycopg://platform@127.0.0.1:{port}/postgres"
-    finally:
-        do(*control, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+    settings = {"deadlock_timeout": "100ms", "max_connections": 60, "shared_buffers": "32MB", "jit": "off"}
+    with running_postgres(fsync="off", **settings) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +82,55 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
     """Return the URL of a fresh database with the platform's tables."""
     shutil.copy(_sqlite_template, tmp_path / "events.sqlite")
     return f"sqlite:///{tmp_path / 'events.sqlite'}"
+
+
+class RedisServer(NamedTuple):
+    """A server, and the URL of its first database, password included."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="session")
+def start_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], RedisServer]]:
+    """Return a function that starts a Redis of its own on a spare port."""
+    program = shutil.which("redis-server")
+    if not program:
+        pytest.skip("Redis is not installed: apt-get install redis-server")
+    servers: list[RedisServer] = []
+
+    def start() -> RedisServer:
+        with socket.socket() as spare:
+            spare.bind(("127.0.0.1", 0))
+            port = spare.getsockname()[1]
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", "s3cret"]
+        folder = tmp_path_factory.mktemp("redis")
+        process = subprocess.Popen([program, *options], cwd=folder, stdout=subprocess.DEVNULL)
+        servers.append(RedisServer(f"redis://:s3cret@127.0.0.1:{port}/0", process))
+        _await_redis(servers[-1])
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+
+
+def _await_redis(server: RedisServer) -> None:
+    deadline = time.monotonic() + 30
+    with redis.Redis.from_url(server.url) as client:
+        while True:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                assert server.process.poll() is None, "redis-server ended at once"
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            else:
+                return
+
+
+@pytest.fixture(scope="session")
+def redis_url(start_redis: Callable[[], RedisServer]) -> str:
+    """Return the URL of a Redis that all tests share: each uses keys of its own."""
+    return start_redis().url

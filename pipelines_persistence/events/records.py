@@ -21,6 +21,7 @@ CLOSING = frozenset({TOMBSTONED, ARCHIVED})
 """A stream whose last event has one of these types takes no further event."""
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_MOST = 2**31
 _LONGEST = 500  # characters; PostgreSQL's index takes up to 2,700 bytes
 
 
@@ -139,9 +140,14 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         """Refuse what could not be read back as it was meant."""
         refuse_text("the event type", self.type)
-        aware(self.occurred_at)
-        if self.schema_version < 1:
-            raise EventRefused(f"schema_version is {self.schema_version}: versions are counted from 1")
+        try:
+            aware(self.occurred_at).astimezone(UTC)
+        except OverflowError as error:
+            raise EventRefused(f"{self.occurred_at} is before or after all that UTC can say") from error
+        if not 1 <= self.schema_version < _MOST:
+            raise EventRefused(
+                f"schema_version is {self.schema_version}: versions are counted from 1, up to {_MOST - 1}"
+            )
         if not _CANONICAL(self.id):
             raise EventRefused(
                 f"the event id {self.id!r} is no UUID in lower-case text form: use str(uuid4())"

@@ -52,7 +52,7 @@ class TakenIn(msgspec.Struct, frozen=True):
         malformed = [
             {"file": stream.name, "line": entry.id, "field": entry.field, "reason": entry.reason}
             for stream in self.entries.streams
-            for entry in stream.recent[len(stream.recent) - stream.malformed :]
+            for entry in stream.recent[max(0, len(stream.recent) - stream.malformed) :]
         ]
         dropped = {
             stream.name: f"{stream.lost} entries were dropped there before they were read"

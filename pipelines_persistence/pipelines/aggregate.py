@@ -47,22 +47,35 @@ class PipelineAggregate(Aggregate[PipelineState]):
         return evolve(state, event)
 
     @classmethod
-    def create(cls, id: str, name: str, tags: Mapping[str, str] | None = None) -> Self:  # noqa: A002 - the property's name
+    def create(
+        cls,
+        id: str,  # noqa: A002 - the property's name
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        *,
+        occurred_at: datetime | None = None,
+    ) -> Self:
         """Return a new pipeline.
 
         Args:
             id: nobody else's; saving it under one that is taken is a `ConcurrencyConflict`.
             name: for people.
             tags: what it is found by; at most 64.
+            occurred_at: aware; now by default.
         """
         _require_text("the id", id)
         _require_text("the name", name)
         pipeline = cls(id)
-        pipeline.record(PipelineCreated(name, pipeline._fitting(tags or {})))
+        pipeline.record(PipelineCreated(name, pipeline._fitting(tags or {})), occurred_at=occurred_at)
         return pipeline
 
     def update_status(
-        self, status: PipelineStatus, reason: str = "", *, numbers: Mapping[str, int | float] | None = None
+        self,
+        status: PipelineStatus,
+        reason: str = "",
+        *,
+        numbers: Mapping[str, int | float] | None = None,
+        occurred_at: datetime | None = None,
     ) -> None:
         """Give it another status; the same one again records nothing.
 
@@ -72,6 +85,7 @@ class PipelineAggregate(Aggregate[PipelineState]):
             status: the new one.
             reason: why, for people.
             numbers: what it has done, where it ends.
+            occurred_at: aware; now by default.
         """
         self._require_created()
         before = self.state.status
@@ -81,7 +95,9 @@ class PipelineAggregate(Aggregate[PipelineState]):
             raise CommandRefused(
                 f"the pipeline {self.id!r} has ended as {before}: it cannot end as {status} as well"
             )
-        self.record(PipelineStatusChanged(status, before, reason, dict(numbers or {})))
+        self.record(
+            PipelineStatusChanged(status, before, reason, dict(numbers or {})), occurred_at=occurred_at
+        )
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Add tags, or change their values; what stands already is left out."""

@@ -62,7 +62,7 @@ class Projection:
     types: Collection[str] = ()
     categories: Collection[str] = ()
     by_stream: ClassVar[bool] = False
-    batch_size: ClassVar[int] = 1000
+    batch_size: ClassVar[int] = 2000
     registry: ClassVar[EventRegistry] = EventRegistry()
     _handlers: ClassVar[Mapping[str | None, Handler]] = {}
 

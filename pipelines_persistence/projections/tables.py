@@ -3,9 +3,10 @@
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
@@ -81,6 +82,7 @@ class Table(Generic[R]):
         """
         self.row = row
         self.key = tuple(key)
+        self._key_of: Callable[[R], Any] = attrgetter(*self.key)
         self.name = name
         self.indexes = tuple(tuple(index) for index in indexes)
         self.order = tuple(order)
@@ -93,13 +95,25 @@ class Table(Generic[R]):
             raise ConfigurationError(
                 f"{row.__name__}: the key {self.key} must name fields that are texts or integers"
             )
+        config = row.__struct_config__
+        if config.omit_defaults or config.array_like or config.tag is not None:
+            raise ConfigurationError(
+                f"{row.__name__}: a row is written whole, with its fields by name: no omit_defaults, array_like or tag"
+            )
+        if renamed := [
+            field.name for field in msgspec.structs.fields(row) if field.encode_name != field.name
+        ]:
+            raise ConfigurationError(
+                f"{row.__name__}: columns have the names of the fields, without rename: {renamed}"
+            )
         used = {word for index in self.indexes for word in index} | {word.lstrip("-") for word in self.order}
         if unknown := used - set(names):
             raise ConfigurationError(f"{row.__name__}: no such fields: {sorted(unknown)}")
 
     def key_of(self, row: R) -> Key:
         """Return the key of a row."""
-        return tuple(getattr(row, name) for name in self.key)
+        key = self._key_of(row)
+        return key if len(self.key) > 1 else (key,)
 
     @property
     def signature(self) -> list[str]:

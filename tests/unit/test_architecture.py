@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "projections",
     },
     "defs": GROUND | {"ingestion", "retrieval", "events", "pipelines", "projections", "interrupts"},
-    "resources": GROUND | {"settings", "platform", "adapters"},
+    "resources": GROUND | {"settings", "platform", "eventing", "adapters"},
     "definitions": GROUND | {"settings", "defs", "resources"},
 }
 DRIVERS = {

@@ -7,25 +7,14 @@ is still open (`pg_snapshot_xmin`), in the order of (epoch, transaction, positio
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.event_epochs import stamp_epochs
-from pipelines_persistence.adapters.sql.event_rows import (
-    COLUMNS,
-    FARTHEST,
-    READ,
-    Filter,
-    Head,
-    Row,
-    filtered,
-    place,
-    up_to,
-)
-from pipelines_persistence.adapters.sql.event_schema import event_epochs, events
+from pipelines_persistence.adapters.sql.event_pages import postgres_count, postgres_page
+from pipelines_persistence.adapters.sql.event_rows import COLUMNS, FARTHEST, Filter, Head, Opening, Row
 from pipelines_persistence.events import Cursor, FenceLag
 from pipelines_persistence.events.appending import Standing
 
@@ -33,39 +22,38 @@ CHANNEL = "pipelines_events"
 """What `LISTEN` names."""
 
 _BETWEEN_ANNOUNCEMENTS = 0.05  # seconds
+_MANY = 1_000  # events at once that call for new statistics
 
 _HEADS = """
-SELECT wanted.stream, head.* FROM unnest(%s::text[]) AS wanted(stream) CROSS JOIN LATERAL (
+SELECT wanted.stream, version, type, recorded_at FROM unnest(%s::text[]) AS wanted(stream) CROSS JOIN LATERAL (
   SELECT version, type, recorded_at FROM events WHERE events.stream = wanted.stream COLLATE "C"
   ORDER BY version DESC LIMIT 1) AS head
 """
 _STANDING = """
 SELECT id::text, stream, version, epoch, transaction_id, position FROM events WHERE id = ANY(%s::uuid[])
 """
-_STAMP = """
-SELECT (SELECT max(number) FROM event_epochs) AS epoch, pg_current_xact_id()::text::bigint AS transaction_id,
-  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
+# Positions are taken before the rows are written, for neither COPY nor a second question would be as quick to tell them.
+_OPEN = """
+SELECT (SELECT max(number) FROM event_epochs), pg_current_xact_id()::text::bigint,
+  ARRAY(SELECT nextval('events_position_seq') FROM generate_series(1, %s)),
+  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 """
-_INSERT = f"""
-WITH stamp AS MATERIALIZED ({_STAMP}), inserted AS (
-  INSERT INTO events (epoch, transaction_id, {COLUMNS})
-  SELECT s.epoch, s.transaction_id, e.stream, e.category, e.version, e.id, e.type, e.data, e.schema_version,
-    e.occurred_at, greatest(s.now, e.recorded_at), e.correlation_id, e.causation_id, e.actor
-  FROM stamp AS s, unnest(%s::text[], %s::text[], %s::int[], %s::uuid[], %s::text[], %s::bytea[], %s::int[],
-    %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[])
-    WITH ORDINALITY AS e({COLUMNS}, ordinality)
-  ORDER BY e.ordinality
-  RETURNING position)
-SELECT s.epoch, s.transaction_id, (SELECT max(position) FROM inserted) FROM stamp AS s
+_OPEN_ONE = f"""
+{_OPEN}, (SELECT json_build_array(json_build_array(stream, version, type, recorded_at)) FROM events
+  WHERE stream = %s ORDER BY version DESC LIMIT 1)
 """  # noqa: S608 - constants
-_COPY = f"COPY events (epoch, transaction_id, {COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_OPEN_MANY = f"{_OPEN}, (SELECT json_agg(json_build_array(stream, version, type, recorded_at)) FROM ({_HEADS}) AS head)"  # noqa: S608 - as above
+_WRITTEN = f"position, epoch, transaction_id, {COLUMNS}"
+_INSERT = f"INSERT INTO events ({_WRITTEN}) VALUES ({', '.join(['%s'] * 15)})"  # noqa: S608 - as above
+_COPY = f"COPY events ({_WRITTEN}) FROM STDIN (FORMAT BINARY)"
 _COPY_TYPES = [
+    "int8",
     "int4",
     "int8",
     "text",
     "text",
     "int4",
-    "uuid",
+    "bytea",
     "text",
     "bytea",
     "int4",
@@ -75,7 +63,6 @@ _COPY_TYPES = [
     "text",
     "text",
 ]
-_ID, _RECORDED = 5, 10  # where they stand in a row that is copied
 
 _FENCE_LAG = """
 WITH fence AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
@@ -89,6 +76,11 @@ FROM fence
 _ANNOUNCE = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')"
 
 
+def _driver(connection: sa.Connection) -> Any:  # noqa: ANN401 - psycopg, which is loaded on demand
+    """Return the driver's own connection: SQLAlchemy's costs as much again as a short statement."""
+    return connection.connection.driver_connection
+
+
 class PostgresBackend:
     """See `Backend`."""
 
@@ -100,42 +92,53 @@ class PostgresBackend:
 
     def heads(self, connection: sa.Connection, streams: Sequence[str]) -> dict[str, Head]:
         """See `Backend`."""
-        return {row[0]: Head(*row[1:]) for row in connection.exec_driver_sql(_HEADS, (list(streams),))}
+        rows = _driver(connection).execute(_HEADS, (list(streams),)).fetchall()
+        return {row[0]: Head(*row[1:]) for row in rows}
 
     def standing(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, Standing]:
         """See `Backend`."""
         rows = connection.exec_driver_sql(_STANDING, (list(ids),))
         return {row[0]: Standing(row[1], row[2], Cursor(*row[3:])) for row in rows}
 
-    def insert(self, connection: sa.Connection, rows: Sequence[Row]) -> Cursor:
-        """See `Backend`; one statement for any number of rows."""
-        columns = tuple(list(column) for column in zip(*rows, strict=True))
-        return Cursor(*connection.exec_driver_sql(_INSERT, columns).one())
+    def open(self, connection: sa.Connection, streams: Sequence[str], count: int) -> Opening:
+        """See `Backend`; a single statement, whose snapshot is taken before the id."""
+        statement = _OPEN_ONE if len(streams) == 1 else _OPEN_MANY
+        given = streams[0] if len(streams) == 1 else list(streams)
+        *stamp, heads = _driver(connection).execute(statement, (count, given)).fetchone()
+        epoch, transaction, positions, now = stamp
+        return Opening(epoch, transaction, positions, now, {head[0]: Head(*head[1:]) for head in heads or ()})
 
-    def insert_bulk(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
-        """See `Backend`; COPY, in binary."""
-        epoch, transaction, now = connection.exec_driver_sql(_STAMP).one()
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_COPY_TYPES)
-            for row in rows:
-                whole = [epoch, transaction, *row]
-                whole[_ID] = UUID(whole[_ID])
-                whole[_RECORDED] = max(now, whole[_RECORDED])
-                copy.write_row(whole)
+    def insert(self, connection: sa.Connection, opening: Opening, rows: Iterable[Row]) -> Cursor:
+        """See `Backend`; an INSERT is faster for a single row, COPY for more."""
+        if len(opening.positions) > 1:
+            _copy(_driver(connection), opening, rows)
+        else:
+            for position, row in zip(opening.positions, rows, strict=False):
+                place = (position, opening.epoch, opening.transaction)
+                _driver(connection).execute(_INSERT, (*place, *row))
+        return Cursor(opening.epoch, opening.transaction, opening.positions[-1])
+
+    def has_grown(self, events: int) -> None:
+        """See `Backend`; statistics of a log with a few events would have the server walk all of it for each stream."""
+        if events >= _MANY:
+            # As with an announcement. Autovacuum does the same, but only after a minute.
+            with (
+                contextlib.suppress(sa.exc.SQLAlchemyError),
+                self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            ):
+                connection.exec_driver_sql("ANALYZE events (epoch, transaction_id, position)")
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
         """See `Backend`; fence, order and cursor come from one statement and so from one snapshot."""
-        rows = connection.execute(_page(wanted)).all()
+        rows = _driver(connection).execute(*postgres_page(wanted)).fetchall()
         *_, epoch, oldest = rows[0]
         found = [row for row in rows if row[0] is not None]
         return found, min(wanted.until, Cursor(epoch, oldest - 1, FARTHEST))
 
     def count(self, connection: sa.Connection, wanted: Filter) -> int:
         """See `Backend`."""
-        fence, page = _fenced([events.c.epoch], wanted)
-        query = sa.select(sa.func.count(page.c.epoch)).select_from(fence.outerjoin(page, sa.true()))
-        return connection.execute(query).scalar_one()
+        [found] = _driver(connection).execute(*postgres_count(wanted)).fetchone()
+        return int(found)
 
     def fence_lag(self, connection: sa.Connection) -> FenceLag:
         """See `Backend`."""
@@ -160,6 +163,44 @@ class PostgresBackend:
         return PostgresWaiter(self._engine)
 
 
+def _copy(driver: Any, opening: Opening, rows: Iterable[Row]) -> None:  # noqa: ANN401 - as `_driver`
+    from psycopg.types.string import BytesBinaryDumper
+
+    epoch, transaction, positions, *_ = opening
+    with driver.cursor() as cursor:
+        # Of those registered for a type's number the last counts, which is one in Python otherwise.
+        cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
+        with cursor.copy(_COPY) as copy:
+            copy.set_types(_COPY_TYPES)
+            for position, row in zip(positions, rows, strict=False):
+                # Spelt out, for this is where an import spends its time.
+                stream, category, version, id_, type_, data, schema, occurred, recorded, run, cause, actor = (
+                    row
+                )
+                uuid = bytes.fromhex(
+                    id_.replace("-", "")
+                )  # its form on the wire, quicker than an object for each
+                copy.write_row(
+                    (
+                        position,
+                        epoch,
+                        transaction,
+                        stream,
+                        category,
+                        version,
+                        uuid,
+                        type_,
+                        data,
+                        schema,
+                        occurred,
+                        recorded,
+                        run,
+                        cause,
+                        actor,
+                    )
+                )
+
+
 class PostgresWaiter:
     """A connection of its own that listens."""
 
@@ -178,38 +219,3 @@ class PostgresWaiter:
     def close(self) -> None:
         """See `Waiter`."""
         self._connection.close()
-
-
-def _page(wanted: Filter) -> sa.Select[Any]:
-    fence, page = _fenced(READ, wanted)
-    outer = [page.c.epoch, page.c.transaction_id, page.c.position]
-    return (
-        sa.select(*page.c, fence)
-        .select_from(fence.outerjoin(page, sa.true()))
-        .order_by(*(column.desc() if wanted.backwards else column for column in outer))
-    )
-
-
-def _fenced(columns: Sequence[Any], wanted: Filter) -> tuple[sa.CTE, Any]:
-    """Return the fence, and the columns of the rows before it that are wanted."""
-    oldest = sa.cast(sa.cast(sa.func.pg_snapshot_xmin(sa.func.pg_current_snapshot()), sa.Text), sa.BigInteger)
-    newest_epoch = sa.select(sa.func.max(event_epochs.c.number)).scalar_subquery()
-    fence = sa.select(newest_epoch.label("fence_epoch"), oldest.label("oldest")).cte("fence")
-    order = [events.c.epoch, events.c.transaction_id, events.c.position]
-    query = filtered(sa.select(*columns), wanted)
-    if wanted.partition:
-        bucket = sa.func.get_byte(sa.func.sha256(sa.func.convert_to(events.c.stream, "UTF8")), 0)
-        query = query.where(bucket % wanted.partition.of == wanted.partition.index)
-    page = (
-        query.where(
-            place() > (wanted.after.epoch, wanted.after.transaction, wanted.after.position),
-            up_to(wanted.until),
-            sa.tuple_(events.c.epoch, events.c.transaction_id)
-            < sa.tuple_(fence.c.fence_epoch, fence.c.oldest),
-        )
-        .order_by(*(column.desc() if wanted.backwards else column for column in order))
-        .limit(wanted.limit)
-        .correlate(fence)
-        .lateral("page")
-    )
-    return fence, page

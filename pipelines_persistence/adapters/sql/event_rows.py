@@ -1,12 +1,12 @@
 """Events as rows, and the statements that are the same on every database."""
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
-from pipelines_persistence.adapters.sql.event_schema import events, to_micros
+from pipelines_persistence.adapters.sql.event_schema import EPOCH, events, to_micros
 from pipelines_persistence.events import (
     Clock,
     Cursor,
@@ -32,12 +32,12 @@ READ = [
     events.c.epoch,
     events.c.transaction_id,
     events.c.position,
-    events.c.recorded_at,
+    sa.type_coerce(events.c.recorded_at, sa.BigInteger),  # `stored` is faster than a type of SQLAlchemy's
     sa.cast(events.c.id, sa.Text).label("id"),  # cheaper in the server than a UUID object for each
     events.c.type,
     events.c.data,
     events.c.schema_version,
-    events.c.occurred_at,
+    sa.type_coerce(events.c.occurred_at, sa.BigInteger),
     events.c.correlation_id,
     events.c.causation_id,
     events.c.actor,
@@ -61,6 +61,23 @@ class Head(NamedTuple):
 
 
 NO_HEAD = Head()
+
+
+class Opening(NamedTuple):
+    """What a transaction that writes to the log begins with.
+
+    Attributes:
+        epoch, transaction: the first two parts of its events' cursors.
+        positions: the third parts, rising; empty where the database gives them as it writes.
+        now: the time by the clock that all writers share, in microseconds since 1970.
+        heads: the last events of its streams, by stream, where there are any.
+    """
+
+    epoch: int
+    transaction: int
+    positions: Sequence[int]
+    now: int
+    heads: dict[str, Head]
 
 
 class Filter(NamedTuple):
@@ -89,20 +106,23 @@ class Backend(Protocol):
     """What differs between databases. Each method is one statement in the caller's transaction."""
 
     def heads(self, connection: sa.Connection, streams: Sequence[str]) -> dict[str, Head]:
-        """Return the last event of each stream that exists. Must not give the transaction an id: see `insert`."""
+        """Return the last event of each stream that exists. Must not give the transaction an id: see `open`."""
 
     def standing(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, Standing]:
         """Return where those of the ids stand that the log has."""
 
-    def insert(self, connection: sa.Connection, rows: Sequence[Row]) -> Cursor:
-        """Write rows, and return the cursor of the last.
+    def open(self, connection: sa.Connection, streams: Sequence[str], count: int) -> Opening:
+        """Begin to write up to `count` events to streams.
 
-        The transaction gets its id here, after it has seen the heads: so the ids of a stream's writers rise with its
-        versions, and the log shows them in that order.
+        The transaction gets its id here, and no sooner than it sees the heads: so the ids of a stream's writers rise
+        with its versions, and the log shows them in that order.
         """
 
-    def insert_bulk(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
-        """Write many rows, as fast as the database can."""
+    def insert(self, connection: sa.Connection, opening: Opening, rows: Iterable[Row]) -> Cursor:
+        """Write rows, and return the cursor of the last."""
+
+    def has_grown(self, events: int) -> None:
+        """Hear that the log has grown by so many events at once; must never fail."""
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
         """Return rows of the log, and how far it was searched."""
@@ -127,8 +147,7 @@ def new_row(stream: str, version: int, event: NewEvent, recorded_at: int) -> Row
         stream: the stream's id.
         version: the event's place in it.
         event: what is written there.
-        recorded_at: in microseconds; the database's own clock counts where it is later, so that the recorded times
-            of a stream never run backwards.
+        recorded_at: in microseconds since 1970.
     """
     return (
         stream,
@@ -148,8 +167,37 @@ def new_row(stream: str, version: int, event: NewEvent, recorded_at: int) -> Row
 
 def stored(row: Any) -> StoredEvent:  # noqa: ANN401 - SQLAlchemy rows are typed by their query only
     """Return a row of the `READ` columns as an event."""
-    stream, version, epoch, transaction, position, *rest = row
-    return StoredEvent(stream, version, Cursor(epoch, transaction, position), *rest[:9])
+    (
+        stream,
+        version,
+        epoch,
+        transaction,
+        position,
+        recorded_at,
+        event_id,
+        type_,
+        data,
+        schema_version,
+        occurred_at,
+        correlation_id,
+        causation_id,
+        actor,
+        *_,
+    ) = row
+    return StoredEvent(
+        stream,
+        version,
+        Cursor(epoch, transaction, position),
+        EPOCH + timedelta(0, 0, recorded_at),
+        event_id,
+        type_,
+        data,
+        schema_version,
+        EPOCH + timedelta(0, 0, occurred_at),
+        correlation_id,
+        causation_id,
+        actor,
+    )
 
 
 def stream_page(
@@ -171,15 +219,6 @@ def stream_page(
         query = query.where(moment <= as_of)
     order = events.c.version.desc() if backwards else events.c.version
     return query.order_by(order).limit(limit)
-
-
-def filtered(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
-    """Return a query of the log narrowed to types and categories."""
-    if wanted.types:
-        query = query.where(events.c.type.in_(sorted(wanted.types)))
-    if wanted.categories:
-        query = query.where(events.c.category.in_(sorted(wanted.categories)))
-    return query
 
 
 def place() -> sa.Tuple:

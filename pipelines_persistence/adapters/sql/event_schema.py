@@ -7,18 +7,18 @@ from sqlalchemy.dialects import postgresql
 
 from pipelines_persistence.adapters.sql.schema import metadata
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(moment: datetime) -> int:
     """Return an aware moment as microseconds since 1970 in UTC."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:
     """Return microseconds since 1970 as an aware moment in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(microseconds=micros)
 
 
 class UtcMicros(sa.TypeDecorator[datetime]):

@@ -215,18 +215,20 @@ class SqlEventStore:
         )
 
     def _attempt(self, connection: sa.Connection, appends: Sequence[Append], closing: str) -> list[Appended]:
-        heads = self._backend.heads(connection, [append.stream for append in appends])
+        count = sum(len(append.events) for append in appends)
+        opening = self._backend.open(connection, [append.stream for append in appends], count)
         rows: list[Row] = []
         # In one order for all writers, so that two of them seldom wait for each other.
         for append in sorted(appends, key=lambda append: append.stream):
-            head = heads.get(append.stream, NO_HEAD)
+            head = opening.heads.get(append.stream, NO_HEAD)
             may_close = closing == TOMBSTONED and head.type == ARCHIVED
             expect(append, head.version, "" if may_close else head.type)
+            recorded_at = max(opening.now, head.recorded_at)  # in a stream it never runs backwards
             rows.extend(
-                new_row(append.stream, version, event, head.recorded_at)
+                new_row(append.stream, version, event, recorded_at)
                 for version, event in enumerate(append.events, head.version + 1)
             )
-        cursor = self._backend.insert(connection, rows)
+        cursor = self._backend.insert(connection, opening, rows)
         if closing == TOMBSTONED:
             stream, _, version, *_ = rows[0]
             connection.execute(events.delete().where(events.c.stream == stream, events.c.version < version))

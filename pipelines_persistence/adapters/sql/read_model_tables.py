@@ -35,15 +35,15 @@ _TYPES = {
         Kind.JSON: "JSON",  # not JSONB, which knows no NUL
     },
 }
-# What `unnest` takes, and what becomes of it.
-_ARRAYS = {
-    Kind.TEXT: "text[]",
-    Kind.INTEGER: "bigint[]",
-    Kind.FLOAT: "float8[]",
-    Kind.BOOLEAN: "boolean[]",
-    Kind.MOMENT: "timestamptz[]",
-    Kind.JSON: "json[]",
+_FROM_JSON = {
+    Kind.TEXT: "text",
+    Kind.INTEGER: "bigint",
+    Kind.FLOAT: "float8",
+    Kind.BOOLEAN: "boolean",
+    Kind.MOMENT: "timestamptz",
+    Kind.JSON: "json",
 }
+_json = msgspec.json.Encoder(decimal_format="string")
 _CHUNK = 1000
 
 
@@ -58,8 +58,17 @@ class SqlTable:
         self._types = _TYPES[dialect]
         self._names = ", ".join(f'"{column.name}"' for column in table.columns)
         self._key = [f'"{name}"' for name in table.key]
-        self._encoders = [self._encoder(column) for column in table.columns]
-        self._decoders = [self._decoder(column) for column in table.columns]
+        # Only for the columns that need one: most do not, and this is done for every row.
+        self._encoders = [
+            (place, encoder)
+            for place, column in enumerate(table.columns)
+            if (encoder := self._encoder(column)) is not None
+        ]
+        self._decoders = [
+            (place, decoder)
+            for place, column in enumerate(table.columns)
+            if (decoder := self._decoder(column)) is not None
+        ]
 
     def statements(self) -> Iterator[str]:
         """Return what makes the table."""
@@ -75,12 +84,12 @@ class SqlTable:
 
     def upsert(self, driver: Any, rows: Sequence[Any]) -> None:  # noqa: ANN401 - the driver's connection
         """Write rows in place of those of their keys."""
-        values = [self._values(row) for row in rows]
         with _refusing(driver) as cursor:
             if self._is_postgres:
-                cursor.execute(self._upsert, [list(column) for column in zip(*values, strict=True)])
+                # As JSON, which is written in C: the driver's arrays are put together value by value in Python.
+                cursor.execute(self._upsert, (_json.encode(rows).decode(),))
             else:
-                cursor.executemany(self._upsert, values)
+                cursor.executemany(self._upsert, [self._values(row) for row in rows])
 
     def delete(self, driver: Any, keys: Sequence[Key]) -> None:  # noqa: ANN401 - as above
         """Remove the rows of keys."""
@@ -135,8 +144,8 @@ class SqlTable:
         change = ", ".join(f"{name} = excluded.{name}" for name in others)
         action = f"DO UPDATE SET {change}" if change else "DO NOTHING"
         if self._is_postgres:
-            arrays = ", ".join(f"%s::{_ARRAYS[column.kind]}" for column in self.table.columns)
-            values = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - types
+            columns = ", ".join(f'"{column.name}" {_FROM_JSON[column.kind]}' for column in self.table.columns)
+            values = f"SELECT * FROM json_to_recordset(%s::json) AS given({columns})"  # noqa: S608 - names were checked
         else:
             values = f"VALUES ({', '.join('?' * len(self.table.columns))})"
         return f'INSERT INTO "{self.name}" ({self._names}) {values} ON CONFLICT ({", ".join(self._key)}) {action}'
@@ -147,8 +156,8 @@ class SqlTable:
         if not self._is_postgres:
             where = " AND ".join(f"{name} = ?" for name in self._key)
             return f'SELECT {self._names} FROM "{self.name}" WHERE {where}'  # noqa: S608 - names were checked
-        kinds = {column.name: _ARRAYS[column.kind] for column in self.table.columns}
-        arrays = ", ".join(f"%s::{kinds[name]}" for name in self.table.key)
+        kinds = {column.name: _FROM_JSON[column.kind] for column in self.table.columns}
+        arrays = ", ".join(f"%s::{kinds[name]}[]" for name in self.table.key)
         keys = ", ".join(self._key)
         return f'SELECT {names} FROM unnest({arrays}) AS wanted({keys}) JOIN "{self.name}" USING ({keys})'  # noqa: S608 - names were checked
 
@@ -156,19 +165,20 @@ class SqlTable:
     def _mark(self) -> str:
         return "%s" if self._is_postgres else "?"
 
-    def _values(self, row: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a row of any table
-        return tuple(
-            value if encoder is None or value is None else encoder(value)
-            for encoder, value in zip(self._encoders, msgspec.structs.astuple(row), strict=True)
-        )
+    def _values(self, row: Any) -> list[Any]:  # noqa: ANN401 - a row of any table
+        values = list(msgspec.structs.astuple(row))
+        for place, encoder in self._encoders:
+            if values[place] is not None:
+                values[place] = encoder(values[place])
+        return values
 
     def _struct(self, values: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
-        return self.table.row(
-            *(
-                value if decoder is None or value is None else decoder(value)
-                for decoder, value in zip(self._decoders, values, strict=True)
-            )
-        )
+        if self._decoders:
+            values = list(values)
+            for place, decoder in self._decoders:
+                if values[place] is not None:
+                    values[place] = decoder(values[place])
+        return self.table.row(*values)
 
     def _encoder(self, column: Column) -> Callable[[Any], Any] | None:
         if column.kind is Kind.JSON:
@@ -258,7 +268,7 @@ _UNFIT = {
 
 def _to_text(moment: datetime) -> str:
     # Of one width, so that texts sort as moments do.
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def _to_utc(moment: datetime) -> datetime:

@@ -1,6 +1,6 @@
 """Events and their place in the log."""
 
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -47,6 +47,8 @@ def test_the_category_is_what_stands_before_the_first_dash(stream, category):
         {"id": "no uuid"},
         {"id": "0192F3A0-0000-7000-8000-000000000000"},
         {"schema_version": 0},
+        {"schema_version": 2**31},
+        {"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))},
         {"occurred_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - naive on purpose
         {"correlation_id": ""},
         {"actor": "a\0"},

@@ -86,6 +86,15 @@ def test_malformed_and_lost_entries_are_told_with_their_ids(feeds):
     assert (again["read"], again["rejected"], again["malformed"], again["lost"]) == (0, [], 1, 0)
 
 
+def test_more_malformed_entries_than_are_remembered_are_counted_and_the_last_are_told(feeds):
+    store, positions, folders, stream = feeds
+    for number in range(1, 31):
+        stream.add(number, data="{")
+    report = take_in_all(store, positions, folders, [stream], silent).as_json()
+    assert report["rejected_total"] == 30
+    assert [line["line"] for line in report["rejected"]] == [f"{number}-0" for number in range(11, 31)]
+
+
 def test_a_feed_has_a_signature_while_it_holds_news_and_another_for_other_news(feeds, tmp_path):
     store, positions, folders, stream = feeds
     assert signatures(positions, folders, [stream]) == {"inbox": "", "missing": "unreachable", "orders": ""}

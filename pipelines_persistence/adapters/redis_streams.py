@@ -1,0 +1,110 @@
+"""Streams of Redis, read by position: no consumer group, nothing is written, nothing is taken away."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines_persistence.errors import ConfigurationError, SourceUnavailable
+from pipelines_persistence.events.feeds import Entry, EntryPage, feed_name
+
+if TYPE_CHECKING:
+    import redis
+
+_TIMEOUT = 10.0  # seconds
+
+
+@contextlib.contextmanager
+def redis_streams(url: str, keys: Sequence[str]) -> Iterator[list["RedisStream"]]:
+    """Open some streams of a server. Nothing is asked of it yet.
+
+    Args:
+        url: `redis://:password@host:6379/0`, `rediss://…` or `unix://…`.
+        keys: of the streams.
+
+    Raises:
+        ConfigurationError: the URL cannot be read.
+    """
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            retry=Retry(
+                NoBackoff(), 1
+            ),  # for a connection that the server has closed meanwhile; who calls us waits
+        )
+    except ValueError:
+        # Without the cause, which quotes pieces of the URL.
+        raise ConfigurationError(
+            "the URL of Redis cannot be read: use redis://:password@host:6379/0, with special characters "
+            "percent-encoded"
+        ) from None
+    with client:
+        yield [RedisStream(client, key) for key in keys]
+
+
+class RedisStream:
+    """See `EntryStream`."""
+
+    def __init__(self, client: "redis.Redis", key: str) -> None:
+        """Take the client, which its owner closes, and the key."""
+        self._client = client
+        self.name = key
+
+    @property
+    def feed(self) -> str:
+        """See `EntryStream`; a key of another server is another feed."""
+        return feed_name(f"redis:{self._server}:{self.name}")
+
+    def page(self, after: str, limit: int) -> EntryPage:
+        """See `EntryStream`; entries and facts are of one moment."""
+        with self._explained():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.xinfo_stream(self.name)
+            pipe.xrange(self.name, min=f"({after}", max="+", count=limit)
+            facts, entries = pipe.execute(raise_on_error=False)
+            if _is_absent(facts):
+                return EntryPage([], "0-0", 0)
+            for answer in (facts, entries):
+                if isinstance(answer, Exception):
+                    raise answer
+        return EntryPage(
+            [Entry(entry_id.decode(), fields) for entry_id, fields in entries],
+            facts["last-generated-id"].decode(),
+            facts.get("entries-added"),  # from Redis 7.0
+        )
+
+    @property
+    def _server(self) -> str:
+        known = self._client.connection_pool.connection_kwargs
+        place = known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+        return f"{place}/{known.get('db') or 0}"
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        import redis
+
+        try:
+            yield
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            raise ConfigurationError(
+                f"Redis at {self._server} refuses to show {self.name!r}: {error}; "
+                "give the URL a user that may run XINFO and XRANGE"
+            ) from error
+        except redis.RedisError as error:
+            if str(error).startswith("WRONGTYPE"):
+                raise ConfigurationError(
+                    f"{self.name!r} in Redis at {self._server} is no stream: {error}"
+                ) from error
+            raise SourceUnavailable(
+                f"Redis at {self._server} cannot be asked for {self.name!r}: {error}; "
+                "what was read is in, try again when it answers"
+            ) from error
+
+
+def _is_absent(facts: Any) -> bool:  # noqa: ANN401 - an answer of Redis, or its error
+    return isinstance(facts, Exception) and "no such key" in str(facts)
