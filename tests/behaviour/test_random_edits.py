@@ -81,7 +81,7 @@ def test_incremental_runs_end_where_a_first_run_would(tmp_path, seed):
     for round_ in range(12):
         for _ in range(rng.randint(1, 6)):
             edit(rng, docs)
-        with Platform(Settings(home=tmp_path / "home", config=tmp_path / "none.yaml")) as platform:
+        with Platform(Settings(home=tmp_path / "home")) as platform:
             engine = platform.engine("docs", config)
             planned = engine.plan()
             done = engine.ingest(approve_deletions=1000)
@@ -96,7 +96,7 @@ def test_incremental_runs_end_where_a_first_run_would(tmp_path, seed):
             settled = (Change.UNCHANGED, Change.SKIPPED, Change.FAILED)
             assert sum(again.documents[change] for change in settled) == again.total
             incremental = content(platform)
-        with Platform(Settings(home=tmp_path / f"fresh{round_}", config=tmp_path / "none.yaml")) as platform:
+        with Platform(Settings(home=tmp_path / f"fresh{round_}")) as platform:
             fresh = platform.engine("docs", config)
             report = fresh.ingest()
             # What fails now keeps its last good version in the index that has one.
@@ -126,7 +126,7 @@ def test_a_document_that_is_moved_and_fails_at_its_new_place_keeps_its_last_good
     config = IndexConfig(
         sources=(SourceConfig(name="docs", uri=str(docs)),), embedding=EmbeddingConfig(backend="hash")
     )
-    with Platform(Settings(home=tmp_path / "home", config=tmp_path / "none.yaml")) as platform:
+    with Platform(Settings(home=tmp_path / "home")) as platform:
         engine = replace(platform.engine("docs", config), parser=PickyParser())
         assert engine.ingest().points == 2
         (docs / "b.md").rename(docs / "moved.md")

@@ -31,9 +31,7 @@ MANY = 700  # documents: three batches
 
 @contextmanager
 def log(desk, url=None):
-    settings = Settings(
-        home=Path(desk.env["PIPELINES_HOME"]), config=desk.folder / "none.yaml", database_url=url
-    )
+    settings = Settings(home=Path(desk.env["PIPELINES_HOME"]), database_url=url)
     with Platform(settings) as platform:
         yield platform.events
 
