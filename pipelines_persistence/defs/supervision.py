@@ -1,8 +1,9 @@
-"""Runs the engine inside a Dagster step: progress in the log, cancellation between batches, typed failures."""
+"""Runs work inside a Dagster step: progress in the log, cancellation between batches, typed failures."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import dagster as dg
 
@@ -15,13 +16,29 @@ LOG_EVERY = 10.0  # seconds: an event in the log costs a database write
 RETRIES = 3
 FIRST_WAIT = 5.0  # seconds; doubled with each retry. A cancellation waits for the end of it.
 
+Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+Progress = TypeVar("Progress")
+
 
 @contextmanager
 def supervised(context: dg.AssetExecutionContext) -> Iterator[Notify]:
-    """Yield what the engine tells its progress to, for the block that does the work of a step.
+    """Yield what the ingestion engine tells its progress to; see `supervising`."""
+    with supervising(context, _documents_in_words) as notify:
+        yield notify
+
+
+@contextmanager
+def supervising(
+    context: Context, in_words: Callable[[Progress], str]
+) -> Iterator[Callable[[Progress], None]]:
+    """Yield what is told of the progress, for the block that does the work of a step.
 
     A cancellation from the UI waits until the batch at hand is written and recorded, and is then handed back
     to Dagster, which marks the run as cancelled.
+
+    Args:
+        context: of the step.
+        in_words: says for the log how far the work is.
 
     Raises:
         dagster.Failure: with the message of a permanent error.
@@ -30,7 +47,7 @@ def supervised(context: dg.AssetExecutionContext) -> Iterator[Notify]:
     """
     with deferred_interrupts(hand_back=True) as pending:
         try:
-            yield _reporter(context, pending)
+            yield _reporter(context, pending, in_words)
         except RunCancelled as cancelled:
             context.log.warning(str(cancelled))
             raise
@@ -41,17 +58,23 @@ def supervised(context: dg.AssetExecutionContext) -> Iterator[Notify]:
             raise _failure(error) from error
 
 
-def _reporter(context: dg.AssetExecutionContext, pending: PendingInterrupt) -> Notify:
+def _reporter(
+    context: Context, pending: PendingInterrupt, in_words: Callable[[Progress], str]
+) -> Callable[[Progress], None]:
     last = time.monotonic()
 
-    def notify(report: Report) -> None:
+    def notify(progress: Progress) -> None:
         nonlocal last
         pending.check()
         if time.monotonic() - last >= LOG_EVERY:
             last = time.monotonic()
-            context.log.info(f"{report.examined}/{report.total} documents, {report.embedded} chunks embedded")
+            context.log.info(in_words(progress))
 
     return notify
+
+
+def _documents_in_words(report: Report) -> str:
+    return f"{report.examined}/{report.total} documents, {report.embedded} chunks embedded"
 
 
 def _failure(error: PipelinesError) -> dg.Failure:

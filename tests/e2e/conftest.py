@@ -47,6 +47,8 @@ indexes:
     sources:
       - {name: pages, uri: archive}
     embedding: {backend: "slow_embedder:SlowEmbedder"}
+events:
+  inbox: [inbox]
 """
 
 SLOW_EMBEDDER = """
@@ -104,7 +106,7 @@ class Workplace:
         return entries[0]["locationOrLoadError"]
 
     def runs(self):
-        query = "{runsOrError{... on Runs{results{runId status}}}}"
+        query = "{runsOrError{... on Runs{results{runId jobName status tags{key value}}}}}"
         return self.ask(query)["runsOrError"]["results"]
 
     def state(self, index):
@@ -134,6 +136,22 @@ class Workplace:
                 return found
             time.sleep(0.3)
         pytest.fail(f"{what}: not within {seconds} s")
+
+
+def write_events(folder):
+    """Writes what comes into the inbox: orders, and a line that is no event."""
+    (folder / "inbox").mkdir()
+    lines = [
+        {
+            "stream_id": f"order-{number}",
+            "event_type": kind,
+            "timestamp": f"2026-01-{1 + number:02}T12:00:00Z",
+            "data": {"amount": number},
+        }
+        for number in range(20)
+        for kind in ("OrderPlaced", "OrderPaid", "OrderSent")
+    ]
+    (folder / "inbox" / "orders.jsonl").write_text("\n".join([*map(json.dumps, lines), "{"]) + "\n")
 
 
 def write_documents(folder):
@@ -226,6 +244,7 @@ def answers(workplace, process, log):
 def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     write_documents(folder)
+    write_events(folder)
     yield from start_ui(folder, PIPELINES)
 
 

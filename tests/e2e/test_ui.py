@@ -11,16 +11,21 @@ LOCATION = "/locations/pipelines_persistence"
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
+def launched_by_sensor(run):
+    return any(tag["key"] == "dagster/sensor_name" for tag in run["tags"])
+
+
 def launch_all(page, workplace, group):
     """Clicks on "Materialize all" of a group; returns the run's id."""
     before = {run["runId"] for run in workplace.runs()}
+
+    def launched():
+        new = (run for run in workplace.runs() if run["runId"] not in before)
+        return next((run["runId"] for run in new if not launched_by_sensor(run)), None)
+
     page.goto(f"{workplace.url}{LOCATION}/asset-groups/{group}/lineage")
     page.get_by_role("button", name="Materialize all").click()
-    return workplace.until(
-        lambda: next((run["runId"] for run in workplace.runs() if run["runId"] not in before), None),
-        20,
-        "the run is launched",
-    )
+    return workplace.until(launched, 20, "the run is launched")
 
 
 def end_of(workplace, run_id, seconds=60):
@@ -90,6 +95,41 @@ def test_deletions_are_approved_in_the_launchpad(page, workplace, tmp_path):
     page.keyboard.press("End")
     expect(page.get_by_text("deletions pass the deletion guard")).to_be_visible()
     page.screenshot(path=tmp_path / "launchpad.png")
+
+
+def test_events_in_the_inbox_are_taken_in_by_a_sensor_and_their_pages_tell_what_they_hold(
+    page, workplace, tmp_path
+):
+    def taken_in():
+        done = [run for run in workplace.runs() if run["jobName"] == "events" and run["status"] in ENDED]
+        return done[-1]["status"] if done else None
+
+    assert workplace.until(taken_in, 120, "the sensor asks for a run, and it ends") == "SUCCESS"
+    page.set_viewport_size({"width": 1440, "height": 2400})
+    run_id = launch_all(page, workplace, "events")
+    for name in ("inbox", "event_log", "stream_summary", "directly_follows", "snapshots"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    assert end_of(workplace, run_id, 120) == "SUCCESS"
+    expect(page.get_by_text("Never materialized")).to_have_count(0)
+    # A comparison counts until a run that follows the log comes by, and one line was no event.
+    expect(page.get_by_text(re.compile(r"^[123] / 3 Passed$"))).to_have_count(9)
+    page.screenshot(path=tmp_path / "events.png")
+
+    row = page.get_by_role("row")
+    page.goto(f"{workplace.url}/assets/event_log?view=overview")
+    expect(row.filter(has_text="newest events").first).to_be_visible()
+    expect(row.filter(has_text="lag/events held back").get_by_text("0", exact=True)).to_be_visible()
+    page.screenshot(path=tmp_path / "event-log.png")
+    page.goto(f"{workplace.url}/assets/event_log?view=checks")
+    page.get_by_text("no_rejected_lines").first.click()
+    expect(page.get_by_text("Lines without an event: 1").first).to_be_visible()
+    page.screenshot(path=tmp_path / "event-log-checks.png")
+
+    page.goto(f"{workplace.url}/assets/read_models/stream_summary?view=overview")
+    expect(page.get_by_role("cell", name="OrderSent", exact=True).last).to_be_visible()
+    expect(row.filter(has_text="events/dead letters").get_by_text("0", exact=True)).to_be_visible()
+    expect(page.get_by_text("events have moved")).to_be_visible()
+    page.screenshot(path=tmp_path / "stream-summary.png")
 
 
 def test_a_mistake_in_the_configuration_is_shown_with_its_line_and_mended_by_a_reload(
