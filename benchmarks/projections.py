@@ -62,6 +62,7 @@ def _on(database: str, url: str, peer: dict[str, str]) -> Iterator[Figure]:
             floor,
             amount=EVENTS,
             unit="events",
+            floor=0.5,
         )
         log = PeerLog(peer, PEER_EVENTS)
         exits.callback(log.close)
@@ -81,6 +82,7 @@ def _on(database: str, url: str, peer: dict[str, str]) -> Iterator[Figure]:
             each.high * share,
             each.rate,
             each.unit,
+            floor=10.0,
         )
         yield compare(
             f"{database}: a row for each stream, runner : bare driver, an upsert an event, 500 a transaction",

@@ -164,6 +164,10 @@ def _only_configured(platform: "Platform") -> str:
     names = list(platform.settings.pipelines.indexes)
     if len(names) == 1:
         return names[0]
+    if not names:
+        raise ConfigurationError(
+            "no index is configured: add one to pipelines.yaml, or name a folder: pipelines ingest --docs PATH"
+        )
     raise ConfigurationError(f"several indexes are configured, name one: {', '.join(names)}")
 
 

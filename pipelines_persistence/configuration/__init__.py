@@ -48,11 +48,17 @@ __all__ = [
 class PipelinesConfig(Model):
     """The whole file."""
 
-    indexes: dict[Name, IndexConfig] = Field(min_length=1)
+    indexes: dict[Name, IndexConfig] = Field(default={})
     """Each key names an index: its Qdrant alias, its Dagster asset group and what `pipelines ingest NAME` takes."""
 
     events: EventsConfig = EventsConfig()
     """Event streams, and what is projected from them."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.indexes and "events" not in self.model_fields_set:
+            raise ValueError("nothing is configured: add 'indexes', or 'events'")
+        return self
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:

@@ -147,3 +147,25 @@ def test_the_environment_names_home_and_configuration(tmp_path, monkeypatch):
     assert Settings().home_directory() == tmp_path / "home"
     assert Settings().config == tmp_path / "p.yaml"
     assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_file_may_have_events_alone_but_not_nothing(tmp_path):
+    assert load(tmp_path, "events: {inbox: [inbox]}").indexes == {}
+    assert "nothing is configured" in complaint(tmp_path, "indexes: {}")
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ("{inbx: [a]}", "events.inbx: unknown key; did you mean 'inbox'?"),
+        ("{inbox: [a, a/]}", "an inbox is named twice"),
+        ("{projections: {Loud: {}}}", "events.projections.Loud"),
+        ("{projections: {mine: {projection: nowhere}}}", "is no import path"),
+        ("{snapshots: {every: 0}}", "events.snapshots.every"),
+        ("{personal: {Placed: {subject: a}}}", "events.personal.Placed: Field required (key 'fields')"),
+        ("{redis: {streams: []}}", "events.redis.streams"),
+        ("{schedule: nightly}", "is no cron expression"),
+    ],
+)
+def test_a_mistake_in_the_events_is_named_with_its_place(tmp_path, events, message):
+    assert message in complaint(tmp_path, f"events: {events}")
