@@ -312,7 +312,9 @@ def test_each_stream_is_in_exactly_one_partition_and_its_events_keep_their_order
         ]
         for index in range(3)
     ]
-    assert sorted(sum(shares, [])) == sorted((event.stream, event.version) for event in store.read_all())
+    assert sorted(place for share in shares for place in share) == sorted(
+        (event.stream, event.version) for event in store.read_all()
+    )
     assert all(Partition(index, 3).holds(stream) for index in range(3) for stream, _ in shares[index])
     assert all(
         share == sorted(share, key=lambda place: (share.index((place[0], 1)), place[1])) for share in shares

@@ -142,7 +142,17 @@ def test_rows_come_back_as_they_were_put_with_every_kind_of_column(world):
     pay(store, "ä'\"%s", -7)
     ProjectionRunner(store, models).run(Accounts())
     [row] = rows(models, Accounts())
-    assert row == Account("ä'\"%s", -7, [-7], Mood.BAD, 0.5, True, NOON, Decimal("0.10"), "seen", 3, False)
+    assert row == Account(
+        "ä'\"%s",
+        -7,
+        [-7],
+        Mood.BAD,
+        changed_at=NOON,
+        price=Decimal("0.10"),
+        note="seen",
+        count=3,
+        is_odd=False,
+    )
     assert type(row.mood) is Mood
     assert row.is_odd is False
     assert row.changed_at.tzinfo is UTC
@@ -243,7 +253,7 @@ def test_a_database_that_fails_is_no_poison(world):
 
     class Unlucky(Accounts):
         @on("Paid")
-        def paid(self, event, models):
+        def paid(self, _event, _models):
             raise DatabaseUnavailable("away")
 
     pay(store, "a", 1)
@@ -356,7 +366,7 @@ def test_a_worker_of_a_build_that_was_replaced_finds_out(world):
     runner.run(Doubled())
     end = pay(store, "a", 1).cursor
     with pytest.raises(CheckpointMoved):
-        models.advance(Step(old, 0, models.checkpoint(old).cursor, end, 1), lambda unit: None)
+        models.advance(Step(old, 0, models.checkpoint(old).cursor, end, 1), lambda _unit: None)
 
 
 def test_partitions_of_the_streams_are_worked_in_by_threads_to_the_same_rows(world):

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "projections": GROUND | {"events", "pipelines"},
     "adapters": GROUND | {"ingestion", "events", "projections"},
     "eventing": GROUND | {"settings", "events", "pipelines", "projections", "adapters"},
-    "platform": GROUND | {"settings", "ingestion", "retrieval", "events", "pipelines", "adapters", "eventing"},
+    "platform": GROUND
+    | {"settings", "ingestion", "retrieval", "events", "pipelines", "adapters", "eventing"},
     "health": GROUND | {"platform"},
     "console": GROUND | {"ingestion"},
     "cli": GROUND

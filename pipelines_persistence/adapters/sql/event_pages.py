@@ -41,7 +41,7 @@ def _sqlite_where(wanted: Filter) -> Query:
         parameters.append(wanted.until.position)
     for column, values in (("type", wanted.types), ("category", wanted.categories)):
         if values:
-            where.append(f"{column} IN (SELECT value FROM json_each(?))")
+            where.append(f"{column} IN (SELECT value FROM json_each(?))")  # noqa: S608 - constants
             parameters.append(json.dumps(sorted(values)))
     if wanted.partition:
         where.append("stream_bucket(stream) % ? = ?")  # `open_database` gives it to each connection
