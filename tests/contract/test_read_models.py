@@ -207,7 +207,7 @@ def test_by_policy_a_projection_stops_before_the_event_that_fails_and_goes_on_fr
     pay(store, "a", 1)
     runner.run(Accounts())
     pay(store, "a", 2, 13, 4)
-    with pytest.raises(ProjectionFailed, match="Paid at version 3 of 'a'.*an unlucky amount"):
+    with pytest.raises(ProjectionFailed, match=r"Paid at version 3 of 'a'.*an unlucky amount"):
         runner.run(Accounts(), on_error=OnError.STOP)
     assert balances(models) == {"a": 3}
 
