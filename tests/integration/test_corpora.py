@@ -33,7 +33,7 @@ QUESTIONS = {
 
 @pytest.fixture
 def platform(tmp_path):
-    with Platform(Settings(home=tmp_path / "home", config=tmp_path / "none.yaml")) as platform:
+    with Platform(Settings(home=tmp_path / "home")) as platform:
         yield platform
 
 
