@@ -152,7 +152,7 @@ def _memory_of_a_walk(url, stream, found):
 
 
 def test_a_stream_of_any_length_is_walked_in_bounded_memory(store, url):
-    size = 60_000
+    size = 200_000
     pairs = (("big-1", NewEvent("A", b'{"text": "%s"}' % (b"x" * 500))) for _ in range(size))
     assert store.import_events(pairs).appended == size
     context = multiprocessing.get_context("spawn")

@@ -102,7 +102,7 @@ def naive_tail(engine, into, stop):
 
 def test_a_tail_misses_nothing_beside_six_writers_where_a_naive_one_does(open_store, raw):
     slow_commits(raw)
-    rounds, written = 250, [[] for _ in range(WRITERS)]
+    rounds, written = 500, [[] for _ in range(WRITERS)]  # 43,200 events
     seen, naive, stop = [], [], threading.Event()
 
     def follow():
@@ -112,8 +112,8 @@ def test_a_tail_misses_nothing_beside_six_writers_where_a_naive_one_does(open_st
     def write(number):
         store, dice = open_store(), random.Random(number)
         for step in range(rounds):
-            own = [NewEvent("A"), NewEvent("B")]
-            shared = [NewEvent("C")]
+            own = [NewEvent(name) for name in "ABABABABAB"]
+            shared = [NewEvent("C") for _ in range(4)]
             store.append_many(
                 [
                     Append(f"own-{number}-{step % 10}", own, ANY),
@@ -130,8 +130,8 @@ def test_a_tail_misses_nothing_beside_six_writers_where_a_naive_one_does(open_st
     for tail in tails:
         tail.start()
     in_threads(write, WRITERS)
-    total = WRITERS * (rounds * 3 + 200)
-    wait_for(lambda: len(seen) >= total)
+    total = WRITERS * (rounds * 14 + 200)
+    wait_for(lambda: len(seen) >= total, 60)
     stop.set()
     for tail in tails:
         tail.join()
