@@ -77,6 +77,7 @@ def diagnose(platform: "Platform") -> "list[dict[str, Json]]":
         _check("home", "", partial(_home, platform)),
         _check("configuration", "", partial(_configuration, platform)),
         _check("ledger", _version("sqlalchemy"), partial(_ledger, platform)),
+        _check("events", _version("sqlalchemy"), partial(_events, platform)),
         _check("vector store", _version("qdrant-edge-py"), partial(_store, platform)),
         *(
             _check(f"embedder {c.backend}", _version(c.backend), partial(_embed, platform, c))
@@ -130,6 +131,19 @@ def _configuration(platform: "Platform") -> str:
 def _ledger(platform: "Platform") -> str:
     live = platform.ledger.live_generations()
     return f"answers; {len(live)} live indexes"
+
+
+def _events(platform: "Platform") -> str:
+    eventing = platform.eventing
+    lag = eventing.store.fence_lag()
+    held = (
+        f"; {lag.events} events held back for {lag.seconds:.0f} s by an open transaction"
+        if lag.events
+        else ""
+    )
+    return (
+        f"{eventing.database.url.render_as_string()}: answers, the log ends at {eventing.store.head()}{held}"
+    )
 
 
 def _store(platform: "Platform") -> str:

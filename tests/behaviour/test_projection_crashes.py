@@ -107,7 +107,7 @@ def test_a_rebuild_killed_again_and_again_never_shows_a_reader_a_part_of_it(url,
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for _ in range(20):
+        for _ in range(12):
             kill_after(start(url, "rebuild"), chance.randrange(1, 10))
         start(url, "rebuild").communicate()
         start(url, "rebuild").communicate()

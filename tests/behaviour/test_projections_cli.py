@@ -132,6 +132,20 @@ def test_what_makes_no_sense_is_refused_with_what_would(desk, arguments, message
     assert message in desk.run(*arguments, code=2)["error"]["message"]
 
 
+def test_the_doctor_tells_whether_the_log_answers(events):
+    checks = {check["name"]: check for check in events.run("doctor")["checks"]}
+    assert checks["events"]["status"] == "ok"
+    assert "answers, the log ends at 0" in checks["events"]["detail"]
+
+
+def test_the_doctor_tells_why_the_log_does_not_answer_and_no_password(desk):
+    desk.env["PIPELINES_DATABASE_URL"] = "postgresql://user:hush-hush@127.0.0.1:1/none"
+    report = desk.run("doctor", code=1)
+    [check] = [check for check in report["checks"] if check["name"] == "events"]
+    assert check["status"] == "failed"
+    assert "hush-hush" not in str(report)
+
+
 def test_a_condition_that_names_no_column_says_which_there_are(events):
     events.run("project", "live_entities")
     error = events.run("show", "live_entities", "--where", "colour=red", code=2)["error"]
