@@ -30,8 +30,8 @@ _WIDEST = 80
 
 _PIPE_WIDTH = None if sys.stdout.isatty() else 160
 
-out = Console(soft_wrap=True, highlight=False, width=_PIPE_WIDTH)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, emoji=False, width=_PIPE_WIDTH)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def print_json(value: Mapping[str, Json]) -> None:
@@ -158,4 +158,6 @@ def _cell(value: object) -> str:
     text = (
         json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
     )
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    # A name in the log must not command the terminal.
+    safe = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: _WIDEST + 1])
+    return safe if len(safe) <= _WIDEST else f"{safe[: _WIDEST - 1]}…"

@@ -1,6 +1,7 @@
 """The events half of the composition root: log, projections, snapshots and feeds over one database."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import timedelta
@@ -16,9 +17,16 @@ from pipelines_persistence.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from pipelines_persistence.events import AggregateRepository, EventStore, SnapshotCounts, SnapshotStore
+    from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
+    from pipelines_persistence.events import (
+        AggregateRepository,
+        Appended,
+        EventStore,
+        SnapshotCounts,
+        SnapshotStore,
+    )
     from pipelines_persistence.events.feeds import EntryStream, EventFile, FeedPositions, Notify
-    from pipelines_persistence.events.personal import SubjectKeys
+    from pipelines_persistence.events.personal import CachedKeys
     from pipelines_persistence.events.taking_in import InboxFolder, TakenIn
     from pipelines_persistence.pipelines import PipelineAggregate
     from pipelines_persistence.projections import ProjectionRunner, ReadModels
@@ -69,42 +77,80 @@ class Eventing:
             return store
         from pipelines_persistence.adapters.aes import AesGcm
         from pipelines_persistence.events.personal import PersonalData, PersonalDataStore
+        from pipelines_persistence.pipelines import registry
 
+        if own := sorted(registry.versions.keys() & self.config.personal.keys()):
+            raise ConfigurationError(
+                f"events.personal.{own[0]}: the platform's own types cannot do without their fields, which read as null once "
+                "their person is forgotten; use a type of your own for personal data"
+            )
         rules = {name: PersonalData(rule.subject, rule.fields) for name, rule in self.config.personal.items()}
         return PersonalDataStore(store, rules, self.subject_keys, AesGcm())
 
     @cached_property
-    def subject_keys(self) -> "SubjectKeys":
+    def subject_keys(self) -> "CachedKeys":
         """The keys of persons."""
-        from pipelines_persistence.adapters.aes import MasterKeys
-        from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
         from pipelines_persistence.events.personal import CachedKeys
 
+        return CachedKeys(self._stored_keys)
+
+    @cached_property
+    def _stored_keys(self) -> "SqlSubjectKeys":
+        from pipelines_persistence.adapters.aes import MasterKeys
+        from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
+
         given = self._settings.master_key
-        return CachedKeys(
-            SqlSubjectKeys(self.database, MasterKeys(given.get_secret_value() if given else None))
-        )
+        return SqlSubjectKeys(self.database, MasterKeys(given.get_secret_value() if given else None))
+
+    def rewrap(self) -> int:
+        """Wrap the keys of persons anew, with the first master key; return how many there were to do."""
+        return self._stored_keys.rewrap()
 
     def forget(self, subject: str) -> bool:
         """Make a person's data unreadable, and remove what was read of it: snapshots, read models, dead letters.
 
-        Read models are built anew beside what readers see; no build is kept to go back to. To repeat it is safe.
+        Read models are built anew beside what readers see, and past events that cannot be worked in without the data; no
+        build is kept to go back to. To repeat it is safe.
 
         Returns:
             Whether there was a key.
 
         Raises:
-            ProjectionFailed: a read model cannot be built anew, and still shows what it showed.
+            ConfigurationError: there is no master key, without which nothing could be built anew; nothing was done.
         """
         from pipelines_persistence.events.personal import forget_subject
+        from pipelines_persistence.projections import OnError
 
+        if self._settings.master_key is None:
+            raise ConfigurationError(
+                "set PIPELINES_MASTER_KEY: without it the read models could not be built anew, and nothing was done"
+            )
+        self._drop_kept()  # one that is half built would bring back what it has read
         existed = forget_subject(subject, self.subject_keys, self.snapshots.delete_all)
         for configured in self.projections.values():
-            self.runner.run(configured.projection, rebuild=True, on_error=configured.on_error)
+            self.runner.run(
+                configured.projection,
+                rebuild=True,
+                on_error=OnError.SKIP,
+                on_error_rebuilding=OnError.SKIP,
+                most_dead=sys.maxsize,
+            )
+        self._drop_kept()
+        return existed
+
+    def tombstone(self, stream: str, actor: str | None = None) -> "Appended":
+        """Delete a stream's events for good, also from the read models that are kept to go back to.
+
+        The live ones forget them as soon as they are brought up to date. See `EventStore.tombstone` for what it raises.
+        """
+        appended = self.store.tombstone(stream, actor=actor)
+        self._drop_kept()
+        return appended
+
+    def _drop_kept(self) -> None:
         for build in self.models.builds():
             if build.state is not BuildState.LIVE or build.projection not in self.projections:
                 self.models.drop(build)
-        return existed
 
     @cached_property
     def positions(self) -> "FeedPositions":

@@ -73,6 +73,10 @@ class MemoryEventStore:
                 raise
             return settle(appends, standing) or self._write(appends)
 
+    def check(self, event: NewEvent) -> None:
+        """See `EventStore`."""
+        admit_type(event)
+
     def import_events(self, events: Iterable[tuple[str, NewEvent]]) -> Imported:
         """See `EventStore`."""
         read = appended = refused = 0

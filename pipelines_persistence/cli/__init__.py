@@ -30,6 +30,7 @@ _commands: Sequence[Callable[..., None]] = (
 for _command in _commands:
     app.command()(_command)
 events.app.command()(persons.forget)
+events.app.command()(persons.rewrap)
 app.add_typer(events.app, name="events")
 
 

@@ -13,6 +13,7 @@ import typer
 from pipelines_persistence.cli.common import Database, Json, moment_or_cursor, open_platform
 from pipelines_persistence.cli.event_arguments import confirm, data_of, expected_of, parsed, place_of
 from pipelines_persistence.events import Clock
+from pipelines_persistence.events.appending import MOST
 
 if TYPE_CHECKING:
     from pipelines_persistence.events import Appended
@@ -119,9 +120,9 @@ def append(
 @app.command()
 def read(
     stream: Stream,
-    from_version: Annotated[int, typer.Option("--from", min=1, help="The first version.")] = 1,
+    from_version: Annotated[int, typer.Option("--from", min=1, max=MOST, help="The first version.")] = 1,
     to_version: Annotated[
-        int | None, typer.Option("--to", min=1, help="The last version, inclusive.")
+        int | None, typer.Option("--to", min=1, max=MOST, help="The last version, inclusive.")
     ] = None,
     as_of: Annotated[
         str | None,
@@ -211,7 +212,7 @@ def tombstone(
     """Delete a stream's events for good, and close it; one event that says so stays."""
     with open_platform(as_json, database) as platform:
         confirm(f"Delete all events of the stream {stream!r} for good?", yes=yes)
-        _show_appended(platform.eventing.store.tombstone(stream, actor=actor), as_json=as_json)
+        _show_appended(platform.eventing.tombstone(stream, actor), as_json=as_json)
 
 
 def _show_appended(appended: "Appended", *, as_json: bool, event_id: str | None = None) -> None:

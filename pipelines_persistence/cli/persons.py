@@ -1,4 +1,4 @@
-"""`pipelines events forget`: the right to be forgotten, from a terminal."""
+"""`pipelines events forget` and `rewrap`: personal data, from a terminal."""
 
 from typing import Annotated
 
@@ -29,3 +29,18 @@ def forget(
         else:
             known = "its data is unreadable from now on" if existed else "there was no key of it"
             console.out.print(f"{subject}: {known}; {len(rebuilt)} read models were built anew", markup=False)
+
+
+def rewrap(database: Database = None, as_json: Json = False) -> None:
+    """Wrap the keys of persons anew, after a new master key was put before the old one in PIPELINES_MASTER_KEY.
+
+    When it is done, the old one can be taken away.
+    """
+    from pipelines_persistence import console
+
+    with open_platform(as_json, database) as platform:
+        done = platform.eventing.rewrap()
+        if as_json:
+            console.print_json({"rewrapped": done})
+        else:
+            console.out.print(f"{done} keys were wrapped anew")

@@ -10,6 +10,7 @@ import typer
 from pipelines_persistence.cli.common import Database, Json, complain, moment_or_cursor, open_platform
 from pipelines_persistence.errors import ConfigurationError, ProjectionFailed
 from pipelines_persistence.events import Clock
+from pipelines_persistence.projections import OnError
 
 if TYPE_CHECKING:
     from pipelines_persistence.eventing import Eventing
@@ -34,6 +35,13 @@ def project(
     rollback: Annotated[bool, typer.Option("--rollback", help="Show the previous build again.")] = False,
     as_of: AsOf = None,
     clock: ClockOption = Clock.OCCURRED,
+    on_error: Annotated[
+        OnError | None,
+        typer.Option(
+            help="What to do with an event that cannot be worked in; by default as configured (skip_failing), and "
+            "stop while what readers see is built anew."
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
     database: Database = None,
     as_json: Json = False,
@@ -52,9 +60,9 @@ def project(
             _follow(eventing, chosen)
             return
         if as_of is not None:
-            results = list(_aside(eventing, chosen, as_of, clock))
+            results = list(_aside(eventing, chosen, as_of, clock, on_error))
         else:
-            results = list(_run(eventing, chosen, rebuild=rebuild, rollback=rollback))
+            results = list(_run(eventing, chosen, rebuild=rebuild, rollback=rollback, on_error=on_error))
         if as_json:
             console.print_json({"projections": results})
         else:
@@ -87,7 +95,8 @@ def show(
         eventing = platform.eventing
         projection = eventing.projection(name).projection
         if as_of is not None:
-            build = eventing.runner.as_of(projection, moment_or_cursor(as_of), clock=clock)
+            when, on_error = moment_or_cursor(as_of), eventing.projection(name).on_error
+            build = eventing.runner.as_of(projection, when, clock=clock, on_error=on_error)
         elif found := eventing.models.live(name):
             build = found
         else:
@@ -123,13 +132,21 @@ def snapshot(
         if as_json:
             console.print_json(to_plain(taken))
         else:
+            failed = f", {taken.failed} failed: see the log" if taken.failed else ""
             console.out.print(
-                f"{taken.streams} pipelines: {taken.taken} snapshots taken, {taken.skipped} not due"
+                f"{taken.streams} pipelines: {taken.taken} snapshots taken, {taken.skipped} not due{failed}"
             )
+        if taken.failed:
+            raise typer.Exit(1)
 
 
 def _run(
-    eventing: "Eventing", chosen: "dict[str, Configured]", *, rebuild: bool, rollback: bool
+    eventing: "Eventing",
+    chosen: "dict[str, Configured]",
+    *,
+    rebuild: bool,
+    rollback: bool,
+    on_error: OnError | None,
 ) -> "Iterator[dict[str, JsonValue]]":
     """Run each; one that fails does not keep the others from it."""
     from pipelines_persistence.interrupts import deferred_interrupts
@@ -144,7 +161,8 @@ def _run(
                 report = eventing.runner.run(
                     configured.projection,
                     rebuild=rebuild,
-                    on_error=configured.on_error,
+                    on_error=on_error or configured.on_error,
+                    on_error_rebuilding=on_error or OnError.STOP,
                     notify=lambda _tally: pending.check(),
                 )
             yield report.as_json()
@@ -154,16 +172,23 @@ def _run(
 
 
 def _aside(
-    eventing: "Eventing", chosen: "dict[str, Configured]", as_of: str, clock: Clock
+    eventing: "Eventing",
+    chosen: "dict[str, Configured]",
+    as_of: str,
+    clock: Clock,
+    on_error: OnError | None,
 ) -> "Iterator[dict[str, JsonValue]]":
     when = moment_or_cursor(as_of)
     for name, configured in chosen.items():
-        build = eventing.runner.as_of(configured.projection, when, clock=clock)
+        build = eventing.runner.as_of(
+            configured.projection, when, clock=clock, on_error=on_error or configured.on_error
+        )
         yield {
             "projection": name,
             "build": build.id,
             "as_of": build.as_of,
             "events": eventing.models.checkpoint(build).events,
+            "dead_letters": eventing.models.count_dead(build),
             "rows": eventing.models.count(build, configured.projection.tables[0]),
         }
 
@@ -203,7 +228,7 @@ def _show_reports(results: "Sequence[dict[str, JsonValue]]") -> None:
 
     columns = ["projection", "events", "rows", "dead_letters", "lag", "seconds"]
     if results and "as_of" in results[0]:
-        columns = ["projection", "as_of", "events", "rows"]
+        columns = ["projection", "as_of", "events", "rows", "dead_letters"]
     rows = [[result.get(column, "-") for column in columns] for result in results if "error" not in result]
     console.show_table("read models", columns, rows)
     for result in results:

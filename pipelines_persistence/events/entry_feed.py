@@ -16,7 +16,7 @@ from pipelines_persistence.events.entry_reports import (
 )
 from pipelines_persistence.events.faults import Fault
 from pipelines_persistence.events.feeds import EntryPage, EntryStream, FeedPositions, Notify, Progress, silent
-from pipelines_persistence.events.intake import plus
+from pipelines_persistence.events.intake import checked, plus
 from pipelines_persistence.events.jsonl import Pair
 from pipelines_persistence.events.ports import EventStore
 
@@ -127,7 +127,7 @@ class _Reader:
         pairs: list[Pair] = []
         malformed: list[MalformedEntry] = []
         for number, entry in enumerate(page.entries):
-            parsed = self._parser.parse(entry)
+            parsed = checked(self._store.check, self._parser.parse(entry))
             if not isinstance(parsed, Fault):
                 pairs.append(parsed)
             elif self._on_malformed is OnMalformed.SKIP:

@@ -98,7 +98,7 @@ class _Visit:
     def __init__(self, store: EventStore, positions: FeedPositions, notify: Notify) -> None:
         self._store = store
         self._positions = positions
-        self._intake = Intake(notify)
+        self._intake = Intake(store.check, notify)
         self._imported = Imported()
         self._changed = 0
         self._found: dict[str, _Position] = {}

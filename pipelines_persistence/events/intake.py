@@ -2,16 +2,17 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from pipelines_persistence.errors import RunCancelled, SourceUnavailable
+from pipelines_persistence.errors import EventRefused, RunCancelled, SourceUnavailable
 from pipelines_persistence.events.appending import Imported
 from pipelines_persistence.events.faults import Fault
 from pipelines_persistence.events.feeds import EventFile, Notify, Progress, silent
 from pipelines_persistence.events.jsonl import LineParser, Pair
 from pipelines_persistence.events.ports import EventStore
+from pipelines_persistence.events.records import NewEvent
 from pipelines_persistence.records import Json
 
 _DETAILED = 1000  # malformed lines that a report lists
@@ -91,12 +92,12 @@ def load(
     """
     started = time.perf_counter()
     if strict:
-        trial = Intake(notify)
+        trial = Intake(store.check, notify)
         deque(trial.pairs(files), maxlen=0)
         trial.raise_what_ended_it("nothing was appended")
         if trial.rejected_total:
             return trial.report(Imported(), started)
-    intake = Intake(notify)
+    intake = Intake(store.check, notify)
     imported = store.import_events(intake.pairs(files))
     intake.raise_what_ended_it(_what_stands(imported, intake.rejected_total))
     return intake.report(imported, started)
@@ -113,8 +114,9 @@ class Intake:
         cancelled: the order to stop, where that ended it.
     """
 
-    def __init__(self, notify: Notify = silent) -> None:
-        """Begin."""
+    def __init__(self, check: Callable[[NewEvent], None], notify: Notify = silent) -> None:
+        """Begin; `check` raises `EventRefused` for an event that the log would not take."""
+        self._check = check
         self.read = 0
         self.rejected_total = 0
         self.waiting: int | None = None
@@ -163,7 +165,7 @@ class Intake:
         for number, raw in enumerate(file.lines(), start=1):
             if not raw.strip(_BLANK):
                 continue
-            parsed = parse(raw)
+            parsed = checked(self._check, parse(raw))
             if growing and isinstance(parsed, Fault) and not raw.endswith(b"\n"):
                 self.waiting = number
                 return
@@ -211,3 +213,13 @@ def _what_stands(imported: Imported, rejected: int) -> str:
         f"the {imported.appended:,} new events before that are in{malformed}, what follows it was not read: "
         "load it again when it is whole, no event is doubled"
     )
+
+
+def checked(check: Callable[[NewEvent], None], parsed: Pair | Fault) -> Pair | Fault:
+    """Return what was parsed, or what is wrong with it where the log would not take it."""
+    if not isinstance(parsed, Fault):
+        try:
+            check(parsed[1])
+        except EventRefused as error:
+            return Fault("data", str(error))
+    return parsed

@@ -73,6 +73,11 @@ class PersonalDataStore:
             [msgspec.structs.replace(append, events=self._sealer.seal(append.events)) for append in appends]
         )
 
+    def check(self, event: NewEvent) -> None:
+        """See `EventStore`."""
+        self._store.check(event)
+        self._sealer.check(event)
+
     def import_events(self, events: Iterable[tuple[str, NewEvent]]) -> Imported:
         """See `EventStore`."""
         return self._store.import_events(self._sealed(iter(events)))

@@ -156,6 +156,13 @@ class EventStore(Protocol):
             poll: seconds between two looks, at most; a writer's notification comes sooner where there is one.
         """
 
+    def check(self, event: NewEvent) -> None:
+        """Refuse an event that no append would take, whatever its stream.
+
+        Raises:
+            EventRefused: with what is wrong.
+        """
+
     def import_events(self, events: Iterable[tuple[str, NewEvent]]) -> Imported:
         """Append (stream, event) pairs in bulk, in their order, to whatever version their streams have.
 

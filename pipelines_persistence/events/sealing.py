@@ -96,6 +96,11 @@ class Sealer:
         self._keys = keys
         self._cipher = cipher
 
+    def check(self, event: NewEvent) -> None:
+        """Refuse an event that `seal` would refuse; see there."""
+        if event.type in self._rules:
+            self._rules[event.type].find(event)
+
     def seal(self, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
         """Return events with their personal fields sealed.
 

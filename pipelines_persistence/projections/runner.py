@@ -8,8 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipelines_persistence.errors import ConfigurationError, TransientError
-from pipelines_persistence.events import Clock, Cursor, EventStore, StoredEvent, aware
+from pipelines_persistence.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    ProjectionFailed,
+    TransientError,
+)
+from pipelines_persistence.events import START, Clock, Cursor, EventStore, StoredEvent, aware
 from pipelines_persistence.projections.declaring import Projection
 from pipelines_persistence.projections.ports import (
     Build,
@@ -19,7 +24,7 @@ from pipelines_persistence.projections.ports import (
     ReadModels,
 )
 from pipelines_persistence.projections.report import ProjectionReport
-from pipelines_persistence.projections.working import OnError, Tally, Worker
+from pipelines_persistence.projections.working import MOST_DEAD, OnError, Tally, Worker
 
 _LONGEST_PAUSE = 30.0  # seconds
 _log = logging.getLogger(__name__)
@@ -51,6 +56,8 @@ class ProjectionRunner:
         *,
         rebuild: bool = False,
         on_error: OnError = OnError.SKIP,
+        on_error_rebuilding: OnError = OnError.STOP,
+        most_dead: int = MOST_DEAD,
         notify: Notify = _silent,
     ) -> ProjectionReport:
         """Work in what the log holds now. Run it again after an interruption: it goes on from there.
@@ -60,19 +67,28 @@ class ProjectionRunner:
 
         Args:
             projection: what to run.
-            rebuild: build it anew even though nothing was changed, or although someone went back from it.
+            rebuild: build it anew, from nothing, even though nothing was changed, or although someone went back from it.
             on_error: what to do with an event that cannot be worked in.
+            on_error_rebuilding: the same, while what readers see is built anew.
+            most_dead: events that a run buries before it takes the handler to be wrong.
             notify: told of the progress.
 
         Raises:
             ProjectionFailed: see `OnError.STOP`; readers see what they saw before.
         """
-        started, tally = time.perf_counter(), Tally(notify)
+        started, tally = time.perf_counter(), Tally(notify, most_dead)
         live = self.models.live(projection.name)
         if rebuild or live is None or live.fingerprint != projection.fingerprint:
             if live and not rebuild and (notice := self._held(projection)):
                 return self._report(projection, live, tally, started, notice)
-            build = self._build(projection, on_error, tally)
+            if rebuild:
+                self._drop_begun(projection)
+            try:
+                build = self._build(projection, on_error_rebuilding if live else on_error, tally)
+            except CheckpointMoved as error:
+                raise DatabaseUnavailable(
+                    f"{projection.name}: another process began to build it anew, and this one gives way to it"
+                ) from error
             return self._report(projection, build, tally, started)
         try:
             self._catch_up(projection, live, on_error, tally)
@@ -131,6 +147,7 @@ class ProjectionRunner:
         when: datetime | Cursor,
         *,
         clock: Clock = Clock.RECORDED,
+        on_error: OnError = OnError.SKIP,
         notify: Notify = _silent,
     ) -> Build:
         """Build a read model aside, as it stood at a place or a moment; it replaces the one that was built so before.
@@ -139,14 +156,23 @@ class ProjectionRunner:
             projection: what to run.
             when: inclusive; a moment is aware.
             clock: for a moment, which of an event's times counts.
+            on_error: what to do with an event that cannot be worked in.
             notify: told of the progress.
+
+        Raises:
+            ProjectionFailed: see `OnError.STOP`.
         """
         if isinstance(when, Cursor):
             words, until, keep = f"position {when}", min(when, self.store.head()), None
         else:
             words, until, keep = f"{clock} {aware(when).isoformat()}", self.store.head(), _by(when, clock)
         build = self.models.open(projection, BuildState.ASIDE, as_of=words)
-        worker = Worker(self.store, self.models, projection, build, keep=keep, tally=Tally(notify))
+        if self.models.count_dead(build):  # perhaps the handler was mended since
+            self.models.drop(build)
+            build = self.models.open(projection, BuildState.ASIDE, as_of=words)
+        worker = Worker(
+            self.store, self.models, projection, build, on_error=on_error, keep=keep, tally=Tally(notify)
+        )
         worker.catch_up(until)
         return build
 
@@ -167,15 +193,24 @@ class ProjectionRunner:
         partitions = self.partitions if projection.by_stream else 1
         build = self.models.open(projection, BuildState.BUILDING, partitions=partitions)
         while True:
-            self._catch_up(projection, build, on_error, tally)
+            try:
+                self._catch_up(projection, build, on_error, tally)
+            except ProjectionFailed:
+                # What mends the handler may change what it makes of the events before: no part of it is kept.
+                self.models.drop(build)
+                raise
             try:
                 self.models.promote(build)
             except NotCaughtUp:  # the live one went on in the meantime
+                tally.notify(tally)
                 continue
             return self.models.live(projection.name) or build
 
     def _catch_up(self, projection: Projection, build: Build, on_error: OnError, tally: Tally) -> None:
-        until = self.store.head()
+        # A live build that follows may be further than the last event: up to where it has searched.
+        live = self.models.live(projection.name)
+        reached = (self.models.checkpoint(live, n).cursor for n in range(live.partitions)) if live else ()
+        until = max(self.store.head(), *reached, START)
         self._on_each(build, lambda worker: worker.catch_up(until), projection, on_error, tally)
 
     def _on_each(
@@ -196,6 +231,11 @@ class ProjectionRunner:
         with ThreadPoolExecutor(len(workers), thread_name_prefix=projection.name) as pool:
             for done in [pool.submit(work, worker) for worker in workers]:
                 done.result()
+
+    def _drop_begun(self, projection: Projection) -> None:
+        for build in self.models.builds(projection.name):
+            if build.state is BuildState.BUILDING:
+                self.models.drop(build)
 
     def _held(self, projection: Projection) -> str:
         builds = self.models.builds(projection.name)

@@ -33,11 +33,13 @@ class Tally:
 
     Attributes:
         notify: called after each batch; may raise `RunCancelled`.
+        most_dead: how many may be passed over before the run stops.
         events: how many were worked in.
         dead: how many could not be.
     """
 
     notify: Callable[["Tally"], None] = lambda _tally: None
+    most_dead: int = MOST_DEAD
     events: int = 0
     dead: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -136,12 +138,11 @@ class Worker:
         if self.on_error is OnError.STOP:
             raise ProjectionFailed(
                 f"{place} cannot be worked in: {reason}. Mend the handler or the configuration and run again: "
-                "it goes on from there; or let such events be skipped with --on-error skip"
+                "or let such events be passed over with --on-error skip"
             ) from error
-        if self.tally.dead >= MOST_DEAD:
+        if self.tally.dead >= self.tally.most_dead:
             raise ProjectionFailed(
-                f"{place} is the {MOST_DEAD + 1}th event of this run that cannot be worked in: {reason}. "
-                "Mend the handler, then rebuild"
+                f"{place}, after {self.tally.dead} others, cannot be worked in: {reason}. Mend the handler, then rebuild"
             ) from error
         letter = DeadLetter(event.id, event.stream, event.version, event.type, event.cursor, reason)
         self.models.advance(Step(self.build, self.partition, old, new, dead=[letter]), lambda _unit: None)

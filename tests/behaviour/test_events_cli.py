@@ -130,6 +130,14 @@ def test_malformed_lines_are_named_on_standard_error_and_the_good_ones_are_in(de
     assert [line.split(": ")[0] for line in again.stderr.splitlines()] == ["a.jsonl:3", "a.jsonl:4"]
 
 
+def test_a_place_in_a_file_is_shown_as_it_is(desk):
+    (desk.folder / "a.jsonl").write_text("{\n" * 101)
+    assert [line.split(": ")[0] for line in output_of(desk, "load", "a.jsonl").stderr.splitlines()][99:] == [
+        "a.jsonl:100",
+        "a.jsonl:101",
+    ]
+
+
 def test_strict_refuses_all_files_for_one_malformed_line(desk):
     (desk.folder / "good.jsonl").write_text(lines(1, 2))
     (desk.folder / "bad.jsonl").write_text(lines(3) + "{oops")

@@ -84,3 +84,43 @@ def test_what_was_personal_of_one_who_is_forgotten_is_nowhere_and_all_else_stays
     error = desk.run("project", "mail", "--rollback", code=2)["error"]
     assert "no previous build" in error["message"]
     assert desk.run("events", "load", "log.jsonl")["duplicates"] == 2
+
+
+def test_an_event_that_could_never_be_forgotten_is_named_with_its_line_and_the_others_are_in(desk):
+    (desk.folder / "pipelines.yaml").write_text(CONFIGURATION)
+    (desk.folder / "mail.py").write_text(PROJECTION)
+    desk.env["PIPELINES_MASTER_KEY"] = base64.b64encode(os.urandom(32)).decode()
+    nobody = order(2, None, "bob@example.org")
+    lines = [order(1, "ann", "ann@example.org"), nobody, order(3, "cat", "cat@example.org")]
+    (desk.folder / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    report = desk.run("events", "load", "log.jsonl")
+    assert report["appended"] == 2
+    [line] = report["rejected"]
+    assert (line["line"], line["field"]) == (2, "data")
+    assert "never be forgotten" in line["reason"]
+
+
+def test_no_key_is_made_under_a_master_key_that_does_not_open_those_there_are(desk):
+    (desk.folder / "pipelines.yaml").write_text(CONFIGURATION)
+    (desk.folder / "mail.py").write_text(PROJECTION)
+    right, wrong = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+    data = {customer: json.dumps(order(1, customer, "x@example.org")["data"]) for customer in ("ann", "bob")}
+    append = ("events", "append")
+    desk.run(*append, "order-1", "OrderPlaced", "--data", data["ann"], PIPELINES_MASTER_KEY=right)
+    error = desk.run(
+        *append, "order-2", "OrderPlaced", "--data", data["bob"], code=2, PIPELINES_MASTER_KEY=wrong
+    )
+    assert error["error"]["type"] == "ConfigurationError"
+    assert desk.run("project", "mail", PIPELINES_MASTER_KEY=right)["projections"][0]["rows"] == 1
+    error = desk.run("events", "forget", "ann", "--yes", code=2)["error"]
+    assert "nothing was done" in error["message"]
+    assert desk.run("events", "rewrap", PIPELINES_MASTER_KEY=f"{wrong},{right}")["rewrapped"] == 1
+    [event] = desk.run("events", "read", "order-1", PIPELINES_MASTER_KEY=wrong)["events"]
+    assert event["data"]["email"] == "x@example.org"
+
+
+def test_a_rule_on_a_type_of_the_platform_is_refused(desk):
+    (desk.folder / "pipelines.yaml").write_text(
+        "events: {personal: {ReasoningStep: {subject: customer, fields: [state_text]}}}"
+    )
+    assert "type of your own" in desk.run("project", code=2)["error"]["message"]

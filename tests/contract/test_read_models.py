@@ -15,7 +15,7 @@ from pipelines_persistence.adapters.sql.database import open_database
 from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 from pipelines_persistence.adapters.sql.read_models import SqlReadModels
 from pipelines_persistence.errors import ConfigurationError, DatabaseUnavailable, ProjectionFailed
-from pipelines_persistence.events import START, Clock, Expected, NewEvent, decode
+from pipelines_persistence.events import START, Clock, Cursor, Expected, NewEvent, decode
 from pipelines_persistence.projections import (
     BuildState,
     CheckpointMoved,
@@ -225,7 +225,7 @@ def test_by_policy_a_projection_stops_before_the_event_that_fails_and_goes_on_fr
 def test_a_handler_that_fails_on_everything_stops_the_run_before_all_is_buried(world):
     store, models = world
     pay(store, "a", *[13] * 150)
-    with pytest.raises(ProjectionFailed, match="101th"):
+    with pytest.raises(ProjectionFailed, match="after 100 others"):
         ProjectionRunner(store, models).run(Accounts())
 
 
@@ -320,6 +320,75 @@ def test_a_rebuild_that_broke_off_goes_on_where_it_stood(world):
     assert balances(models) == {"a": 6}
     assert runner.run(Slow()).events == 1
     assert balances(models) == {"a": 12}
+
+
+def test_a_rebuild_that_is_asked_for_begins_from_nothing(world):
+    store, models = world
+    runner = ProjectionRunner(store, models)
+    pay(store, "a", 1, 2, 3)
+    runner.run(Accounts())
+
+    class Wrong(Accounts):
+        batch_size = 1
+
+        @on("Paid")
+        def paid(self, event, models):
+            models[Account].put(Account(event.stream, 99))
+
+    def interrupt(tally):
+        if tally.events == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(Wrong(), rebuild=True, notify=interrupt)
+    report = runner.run(Accounts(), rebuild=True)
+    assert (report.events, balances(models)) == (3, {"a": 6})
+
+
+def test_a_rebuild_stops_at_an_event_that_fails_and_nothing_of_it_is_kept(world):
+    store, models = world
+    runner = ProjectionRunner(store, models)
+    pay(store, "a", 1, 13, 2)
+    runner.run(Accounts())
+    with pytest.raises(ProjectionFailed, match="an unlucky amount"):
+        runner.run(Accounts(), rebuild=True)
+    assert [build.state for build in models.builds("accounts")] == [BuildState.LIVE]
+    report = runner.run(Accounts(), rebuild=True, on_error_rebuilding=OnError.SKIP)
+    assert (report.dead_letters, balances(models)) == (1, {"a": 3})
+
+
+def test_a_rebuild_ends_although_the_live_build_has_searched_beyond_the_last_event(world):
+    store, models = world
+    runner = ProjectionRunner(store, models)
+    end = pay(store, "a", 1).cursor
+    runner.run(Accounts())
+    live = models.live("accounts")
+    beyond = Cursor(
+        end.epoch, end.transaction, end.position + 1000
+    )  # as a follower's checkpoint is at a fence
+    models.advance(Step(live, 0, models.checkpoint(live).cursor, beyond), lambda _unit: None)
+    assert runner.run(Accounts(), rebuild=True).build > live.id
+    assert balances(models) == {"a": 1}
+
+
+def test_a_read_model_aside_with_dead_letters_is_built_anew_and_by_policy_not_at_all(world):
+    store, models = world
+    runner = ProjectionRunner(store, models)
+    pay(store, "a", 1, 13)
+
+    class Mended(Accounts):
+        @on("Paid")
+        def paid(self, event, models):
+            row = models[Account].get(event.stream) or Account(event.stream)
+            row.balance += decode(event.data)["amount"]
+            models[Account].put(row)
+
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    with pytest.raises(ProjectionFailed):
+        runner.as_of(Accounts(), now, on_error=OnError.STOP)
+    assert models.count_dead(runner.as_of(Accounts(), now)) == 1
+    build = runner.as_of(Mended(), now)
+    assert [row.balance for row in models.rows(build, Accounts.tables[0])] == [14]
 
 
 def test_one_goes_back_to_the_previous_build_and_no_run_goes_forward_by_itself(world):

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 import pytest
 import sqlalchemy as sa
 
+from pipelines_persistence.adapters.sql import event_import
 from pipelines_persistence.adapters.sql.database import HEAD, open_database
 from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 from pipelines_persistence.errors import (
@@ -244,6 +245,34 @@ def test_a_fail_over_is_noticed_by_the_first_connection_that_comes_back(store, r
         store.version("a-1")
     assert store.append("a-1", [NewEvent("B")], 1).cursor.epoch == 2
     assert [event.cursor.epoch for event in store.read_all()] == [1, 2]
+
+
+def test_an_import_that_goes_on_after_a_fail_over_numbers_from_what_was_left(store, raw, monkeypatch):
+    monkeypatch.setattr(event_import, "_MOST_EVENTS", 10)
+
+    def pairs():
+        for number in range(20):
+            if number == 10:
+                # The standby that took over never heard of the first batch, and no statement is there to notice.
+                with raw.begin() as connection:
+                    connection.exec_driver_sql("DELETE FROM events")
+                    connection.exec_driver_sql("UPDATE event_epochs SET identity = 'the lost primary/1/1'")
+                store._work.engine.dispose()
+            yield "a-1", NewEvent("A")
+
+    store.import_events(pairs())
+    assert [event.version for event in store.read("a-1")] == list(range(1, 11))
+
+
+def test_an_import_leaves_no_statistics_that_take_the_log_for_small(store, raw):
+    store.append("a-1", [NewEvent("A")], ANY)
+    with raw.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE events")
+    # By a plan that was made for one event, each of these streams would cost a walk of the whole log.
+    store.import_events((f"a-{number}", NewEvent("A")) for number in range(2000))
+    with raw.connect() as connection:
+        known = connection.exec_driver_sql("SELECT reltuples FROM pg_class WHERE relname = 'events'").scalar()
+    assert known == 2001
 
 
 def _append_after(url, ready, count):

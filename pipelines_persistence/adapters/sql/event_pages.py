@@ -1,27 +1,29 @@
-"""The queries that walk the log, as text for the driver: to have SQLAlchemy build and run one costs as much as its rows."""
+"""The queries that walk the log and its streams, as text for the driver.
+
+To have SQLAlchemy build and run one would cost as much as its rows.
+"""
 
 import json
 from typing import Any
 
-from pipelines_persistence.adapters.sql.event_rows import Filter
+from pipelines_persistence.adapters.sql.event_rows import Filter, Part
+from pipelines_persistence.adapters.sql.event_schema import to_micros
+from pipelines_persistence.events import Clock, Cursor
 
 Query = tuple[str, list[Any]]
 
-_COLUMNS = (
-    "stream, version, epoch, transaction_id, position, recorded_at, {id}, type, data, schema_version, occurred_at, "
-    "correlation_id, causation_id, actor"
-)
+_CONTENT = "type, data, schema_version, occurred_at, correlation_id, causation_id, actor"
+_SQLITE = f"stream, version, position, recorded_at, id, {_CONTENT}"
+_POSTGRES = f"stream, version, epoch, transaction_id, position, recorded_at, id::text, {_CONTENT}"
 _PLACE = "epoch, transaction_id, position"
 _CURSOR = "(%s::integer, %s::bigint, %s::bigint)"
 
 
 def sqlite_page(wanted: Filter) -> Query:
-    """Return the query for the rows that are wanted, in the order that `stored` takes them."""
+    """Return the query for the rows that are wanted."""
     where, parameters = _sqlite_where(wanted)
     direction = "DESC" if wanted.backwards else "ASC"
-    query = (
-        f"SELECT {_COLUMNS.format(id='id')} FROM events WHERE {where} ORDER BY position {direction} LIMIT ?"  # noqa: S608 - constants
-    )
+    query = f"SELECT {_SQLITE} FROM events WHERE {where} ORDER BY position {direction} LIMIT ?"  # noqa: S608 - constants
     return query, [*parameters, wanted.limit]
 
 
@@ -49,6 +51,34 @@ def _sqlite_where(wanted: Filter) -> Query:
     return " AND ".join(where), parameters
 
 
+def sqlite_stream(part: Part) -> Query:
+    """Return the query for a page of a stream."""
+    query, parameters = _stream(part, _SQLITE)
+    return query.replace("%s", "?"), parameters
+
+
+def postgres_stream(part: Part) -> Query:
+    """Return the query for a page of a stream."""
+    return _stream(part, _POSTGRES)
+
+
+def _stream(part: Part, columns: str) -> Query:
+    where = ["stream = %s", "version BETWEEN %s AND %s"]
+    parameters: list[Any] = [part.stream, part.first, part.last]
+    if isinstance(part.as_of, Cursor):
+        where.append(f"({_PLACE}) <= (%s, %s, %s)")
+        parameters += [part.as_of.epoch, part.as_of.transaction, part.as_of.position]
+    elif part.as_of is not None:
+        where.append(f"{'recorded_at' if part.clock is Clock.RECORDED else 'occurred_at'} <= %s")
+        parameters.append(to_micros(part.as_of))
+    direction = "DESC" if part.backwards else "ASC"
+    query = (
+        f"SELECT {columns} FROM events WHERE {' AND '.join(where)} "  # noqa: S608 - constants
+        f"ORDER BY version {direction} LIMIT %s"
+    )
+    return query, [*parameters, part.limit]
+
+
 def postgres_page(wanted: Filter) -> Query:
     """Return the query for the rows that are wanted, and behind each the fence: its epoch and transaction.
 
@@ -59,7 +89,7 @@ def postgres_page(wanted: Filter) -> Query:
     inner = ", ".join(f"{column} {direction}" for column in _PLACE.split(", "))
     outer = ", ".join(f"page.{column} {direction}" for column in _PLACE.split(", "))
     query = (
-        f"{_FENCE} SELECT page.*, fence.* FROM fence LEFT JOIN LATERAL (SELECT {_COLUMNS.format(id='id::text')} "  # noqa: S608 - constants
+        f"{_FENCE} SELECT page.*, fence.* FROM fence LEFT JOIN LATERAL (SELECT {_POSTGRES} "  # noqa: S608 - constants
         f"FROM events WHERE {where} ORDER BY {inner} LIMIT %s) AS page ON true ORDER BY {outer}"
     )
     return query, [*parameters, wanted.limit]

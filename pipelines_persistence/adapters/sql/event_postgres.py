@@ -8,14 +8,17 @@ is still open (`pg_snapshot_xmin`), in the order of (epoch, transaction, positio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.event_epochs import stamp_epochs
-from pipelines_persistence.adapters.sql.event_pages import postgres_count, postgres_page
-from pipelines_persistence.adapters.sql.event_rows import COLUMNS, FARTHEST, Filter, Head, Opening, Row
-from pipelines_persistence.events import Cursor, FenceLag
+from pipelines_persistence.adapters.sql.event_pages import postgres_count, postgres_page, postgres_stream
+from pipelines_persistence.adapters.sql.event_postgres_writes import HEADS, open_log, write
+from pipelines_persistence.adapters.sql.event_rows import FARTHEST, Filter, Head, Opening, Part, Row
+from pipelines_persistence.adapters.sql.event_schema import EPOCH
+from pipelines_persistence.events import Cursor, FenceLag, StoredEvent
 from pipelines_persistence.events.appending import Standing
 
 CHANNEL = "pipelines_events"
@@ -24,46 +27,9 @@ CHANNEL = "pipelines_events"
 _BETWEEN_ANNOUNCEMENTS = 0.05  # seconds
 _MANY = 1_000  # events at once that call for new statistics
 
-_HEADS = """
-SELECT wanted.stream, version, type, recorded_at FROM unnest(%s::text[]) AS wanted(stream) CROSS JOIN LATERAL (
-  SELECT version, type, recorded_at FROM events WHERE events.stream = wanted.stream COLLATE "C"
-  ORDER BY version DESC LIMIT 1) AS head
-"""
 _STANDING = """
 SELECT id::text, stream, version, epoch, transaction_id, position FROM events WHERE id = ANY(%s::uuid[])
 """
-# Positions are taken before the rows are written, for neither COPY nor a second question would be as quick to tell them.
-_OPEN = """
-SELECT (SELECT max(number) FROM event_epochs), pg_current_xact_id()::text::bigint,
-  ARRAY(SELECT nextval('events_position_seq') FROM generate_series(1, %s)),
-  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-"""
-_OPEN_ONE = f"""
-{_OPEN}, (SELECT json_build_array(json_build_array(stream, version, type, recorded_at)) FROM events
-  WHERE stream = %s ORDER BY version DESC LIMIT 1)
-"""  # noqa: S608 - constants
-_OPEN_MANY = f"{_OPEN}, (SELECT json_agg(json_build_array(stream, version, type, recorded_at)) FROM ({_HEADS}) AS head)"  # noqa: S608 - as above
-_WRITTEN = f"position, epoch, transaction_id, {COLUMNS}"
-_INSERT = f"INSERT INTO events ({_WRITTEN}) VALUES ({', '.join(['%s'] * 15)})"  # noqa: S608 - as above
-_COPY = f"COPY events ({_WRITTEN}) FROM STDIN (FORMAT BINARY)"
-_COPY_TYPES = [
-    "int8",
-    "int4",
-    "int8",
-    "text",
-    "text",
-    "int4",
-    "bytea",
-    "text",
-    "bytea",
-    "int4",
-    "int8",
-    "int8",
-    "text",
-    "text",
-    "text",
-]
-
 _FENCE_LAG = """
 WITH fence AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
   pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest, (SELECT max(number) FROM event_epochs) AS epoch)
@@ -92,7 +58,7 @@ class PostgresBackend:
 
     def heads(self, connection: sa.Connection, streams: Sequence[str]) -> dict[str, Head]:
         """See `Backend`."""
-        rows = _driver(connection).execute(_HEADS, (list(streams),)).fetchall()
+        rows = _driver(connection).execute(HEADS, (list(streams),)).fetchall()
         return {row[0]: Head(*row[1:]) for row in rows}
 
     def standing(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, Standing]:
@@ -101,22 +67,12 @@ class PostgresBackend:
         return {row[0]: Standing(row[1], row[2], Cursor(*row[3:])) for row in rows}
 
     def open(self, connection: sa.Connection, streams: Sequence[str], count: int) -> Opening:
-        """See `Backend`; a single statement, whose snapshot is taken before the id."""
-        statement = _OPEN_ONE if len(streams) == 1 else _OPEN_MANY
-        given = streams[0] if len(streams) == 1 else list(streams)
-        *stamp, heads = _driver(connection).execute(statement, (count, given)).fetchone()
-        epoch, transaction, positions, now = stamp
-        return Opening(epoch, transaction, positions, now, {head[0]: Head(*head[1:]) for head in heads or ()})
+        """See `Backend`."""
+        return open_log(_driver(connection), streams, count)
 
     def insert(self, connection: sa.Connection, opening: Opening, rows: Iterable[Row]) -> Cursor:
-        """See `Backend`; an INSERT is faster for a single row, COPY for more."""
-        if len(opening.positions) > 1:
-            _copy(_driver(connection), opening, rows)
-        else:
-            for position, row in zip(opening.positions, rows, strict=False):
-                place = (position, opening.epoch, opening.transaction)
-                _driver(connection).execute(_INSERT, (*place, *row))
-        return Cursor(opening.epoch, opening.transaction, opening.positions[-1])
+        """See `Backend`."""
+        return write(_driver(connection), opening, rows)
 
     def has_grown(self, events: int) -> None:
         """See `Backend`; statistics of a log with a few events would have the server walk all of it for each stream."""
@@ -128,12 +84,16 @@ class PostgresBackend:
             ):
                 connection.exec_driver_sql("ANALYZE events (epoch, transaction_id, position)")
 
-    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
+    def stream_page(self, connection: sa.Connection, part: Part) -> list[StoredEvent]:
+        """See `Backend`."""
+        return stored(_driver(connection).execute(*postgres_stream(part), binary=True).fetchall())
+
+    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[StoredEvent], Cursor]:
         """See `Backend`; fence, order and cursor come from one statement and so from one snapshot."""
-        rows = _driver(connection).execute(*postgres_page(wanted)).fetchall()
+        rows = _driver(connection).execute(*postgres_page(wanted), binary=True).fetchall()
         *_, epoch, oldest = rows[0]
-        found = [row for row in rows if row[0] is not None]
-        return found, min(wanted.until, Cursor(epoch, oldest - 1, FARTHEST))
+        events = stored(row for row in rows if row[0] is not None)
+        return events, min(wanted.until, Cursor(epoch, oldest - 1, FARTHEST))
 
     def count(self, connection: sa.Connection, wanted: Filter) -> int:
         """See `Backend`."""
@@ -163,42 +123,46 @@ class PostgresBackend:
         return PostgresWaiter(self._engine)
 
 
-def _copy(driver: Any, opening: Opening, rows: Iterable[Row]) -> None:  # noqa: ANN401 - as `_driver`
-    from psycopg.types.string import BytesBinaryDumper
-
-    epoch, transaction, positions, *_ = opening
-    with driver.cursor() as cursor:
-        # Of those registered for a type's number the last counts, which is one in Python otherwise.
-        cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
-        with cursor.copy(_COPY) as copy:
-            copy.set_types(_COPY_TYPES)
-            for position, row in zip(positions, rows, strict=False):
-                # Spelt out, for this is where an import spends its time.
-                stream, category, version, id_, type_, data, schema, occurred, recorded, run, cause, actor = (
-                    row
-                )
-                uuid = bytes.fromhex(
-                    id_.replace("-", "")
-                )  # its form on the wire, quicker than an object for each
-                copy.write_row(
-                    (
-                        position,
-                        epoch,
-                        transaction,
-                        stream,
-                        category,
-                        version,
-                        uuid,
-                        type_,
-                        data,
-                        schema,
-                        occurred,
-                        recorded,
-                        run,
-                        cause,
-                        actor,
-                    )
-                )
+def stored(rows: Iterable[Any]) -> list[StoredEvent]:
+    """Return rows of the queries for PostgreSQL as events."""
+    events: list[StoredEvent] = []
+    micros, moment = 0, EPOCH
+    for (
+        stream,
+        version,
+        epoch,
+        transaction,
+        position,
+        recorded_at,
+        event_id,
+        type_,
+        data,
+        schema_version,
+        occurred_at,
+        correlation_id,
+        causation_id,
+        actor,
+        *_,  # the fence
+    ) in rows:
+        if recorded_at != micros:  # the events of one transaction share it, and a moment is dear
+            micros, moment = recorded_at, EPOCH + timedelta(0, 0, recorded_at)
+        events.append(
+            StoredEvent(
+                stream,
+                version,
+                Cursor(epoch, transaction, position),
+                moment,
+                event_id,
+                type_,
+                data,
+                schema_version,
+                EPOCH + timedelta(0, 0, occurred_at),
+                correlation_id,
+                causation_id,
+                actor,
+            )
+        )
+    return events
 
 
 class PostgresWaiter:

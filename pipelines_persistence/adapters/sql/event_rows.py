@@ -1,12 +1,12 @@
 """Events as rows, and the statements that are the same on every database."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
-from pipelines_persistence.adapters.sql.event_schema import EPOCH, events, to_micros
+from pipelines_persistence.adapters.sql.event_schema import to_micros
 from pipelines_persistence.events import (
     Clock,
     Cursor,
@@ -25,24 +25,6 @@ COLUMNS = (
     "correlation_id, causation_id, actor"
 )
 """The columns of a `Row` that is written, in its order."""
-
-READ = [
-    events.c.stream,
-    events.c.version,
-    events.c.epoch,
-    events.c.transaction_id,
-    events.c.position,
-    sa.type_coerce(events.c.recorded_at, sa.BigInteger),  # `stored` is faster than a type of SQLAlchemy's
-    sa.cast(events.c.id, sa.Text).label("id"),  # cheaper in the server than a UUID object for each
-    events.c.type,
-    events.c.data,
-    events.c.schema_version,
-    sa.type_coerce(events.c.occurred_at, sa.BigInteger),
-    events.c.correlation_id,
-    events.c.causation_id,
-    events.c.actor,
-]
-"""The columns that make a `StoredEvent`, in the order that `stored` takes them."""
 
 FARTHEST = 2**63 - 1
 """Greater than every position and transaction id."""
@@ -92,6 +74,18 @@ class Filter(NamedTuple):
     partition: Partition | None = None
 
 
+class Part(NamedTuple):
+    """Which part of a stream is asked for; see `EventStore.read`."""
+
+    stream: str
+    first: int
+    last: int
+    as_of: datetime | Cursor | None
+    clock: Clock
+    backwards: bool
+    limit: int
+
+
 class Waiter(Protocol):
     """Waits at the end of the log for whichever comes first: news, the time, or the order to stop."""
 
@@ -124,8 +118,11 @@ class Backend(Protocol):
     def has_grown(self, events: int) -> None:
         """Hear that the log has grown by so many events at once; must never fail."""
 
-    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
-        """Return rows of the log, and how far it was searched."""
+    def stream_page(self, connection: sa.Connection, part: Part) -> list[StoredEvent]:
+        """Return events of a stream."""
+
+    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[StoredEvent], Cursor]:
+        """Return events of the log, and how far it was searched."""
 
     def count(self, connection: sa.Connection, wanted: Filter) -> int:
         """Return how many rows `page` would."""
@@ -163,69 +160,3 @@ def new_row(stream: str, version: int, event: NewEvent, recorded_at: int) -> Row
         event.causation_id,
         event.actor,
     )
-
-
-def stored(row: Any) -> StoredEvent:  # noqa: ANN401 - SQLAlchemy rows are typed by their query only
-    """Return a row of the `READ` columns as an event."""
-    (
-        stream,
-        version,
-        epoch,
-        transaction,
-        position,
-        recorded_at,
-        event_id,
-        type_,
-        data,
-        schema_version,
-        occurred_at,
-        correlation_id,
-        causation_id,
-        actor,
-        *_,
-    ) = row
-    return StoredEvent(
-        stream,
-        version,
-        Cursor(epoch, transaction, position),
-        EPOCH + timedelta(0, 0, recorded_at),
-        event_id,
-        type_,
-        data,
-        schema_version,
-        EPOCH + timedelta(0, 0, occurred_at),
-        correlation_id,
-        causation_id,
-        actor,
-    )
-
-
-def stream_page(
-    stream: str,
-    first: int,
-    last: int,
-    *,
-    as_of: datetime | Cursor | None,
-    clock: Clock,
-    backwards: bool,
-    limit: int,
-) -> sa.Select[Any]:
-    """Return the query for a page of a stream, its versions between `first` and `last`."""
-    query = sa.select(*READ).where(events.c.stream == stream, events.c.version.between(first, last))
-    if isinstance(as_of, Cursor):
-        query = query.where(up_to(as_of))
-    elif as_of is not None:
-        moment = events.c.recorded_at if clock is Clock.RECORDED else events.c.occurred_at
-        query = query.where(moment <= as_of)
-    order = events.c.version.desc() if backwards else events.c.version
-    return query.order_by(order).limit(limit)
-
-
-def place() -> sa.Tuple:
-    """Return an event's place in the log as a row value."""
-    return sa.tuple_(events.c.epoch, events.c.transaction_id, events.c.position)
-
-
-def up_to(cursor: Cursor) -> sa.ColumnElement[bool]:
-    """Return the condition that an event stands at a cursor or before it."""
-    return place() <= (cursor.epoch, cursor.transaction, cursor.position)

@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipelines_persistence.adapters.sql.event_pages import sqlite_count, sqlite_page
-from pipelines_persistence.adapters.sql.event_rows import COLUMNS, Filter, Head, Opening, Row
-from pipelines_persistence.events import Cursor, FenceLag
+from pipelines_persistence.adapters.sql.event_pages import sqlite_count, sqlite_page, sqlite_stream
+from pipelines_persistence.adapters.sql.event_rows import COLUMNS, Filter, Head, Opening, Part, Row
+from pipelines_persistence.adapters.sql.event_schema import EPOCH
+from pipelines_persistence.events import Cursor, FenceLag, StoredEvent
 from pipelines_persistence.events.appending import Standing
 
 _EPOCH = 1
@@ -58,10 +60,18 @@ class SqliteBackend:
     def has_grown(self, events: int) -> None:
         """See `Backend`; without statistics its planner takes the index, which is right."""
 
-    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[Any], Cursor]:
+    def stream_page(self, connection: sa.Connection, part: Part) -> list[StoredEvent]:
         """See `Backend`."""
-        rows = _driver(connection).execute(*sqlite_page(wanted)).fetchall()
-        return rows, min(wanted.until, self._end(connection))
+        return stored(_driver(connection).execute(*sqlite_stream(part)))
+
+    def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[StoredEvent], Cursor]:
+        """See `Backend`."""
+        # The end first: the two statements see different states, and what is committed between them must not be
+        # taken for searched.
+        end = self._end(connection)
+        events = stored(_driver(connection).execute(*sqlite_page(wanted)))
+        last = events[-1].cursor if events and not wanted.backwards else end
+        return events, min(wanted.until, max(end, last))
 
     def count(self, connection: sa.Connection, wanted: Filter) -> int:
         """See `Backend`."""
@@ -81,3 +91,42 @@ class SqliteBackend:
     def _end(self, connection: sa.Connection) -> Cursor:
         [last] = _driver(connection).execute("SELECT max(position) FROM events").fetchone()
         return Cursor(_EPOCH, 0, last or 0)
+
+
+def stored(rows: Iterable[Any]) -> list[StoredEvent]:
+    """Return rows of the queries for SQLite as events."""
+    events: list[StoredEvent] = []
+    micros, moment = 0, EPOCH
+    for (
+        stream,
+        version,
+        position,
+        recorded_at,
+        event_id,
+        type_,
+        data,
+        schema_version,
+        occurred_at,
+        correlation_id,
+        causation_id,
+        actor,
+    ) in rows:
+        if recorded_at != micros:  # the events of one transaction share it, and a moment is dear
+            micros, moment = recorded_at, EPOCH + timedelta(0, 0, recorded_at)
+        events.append(
+            StoredEvent(
+                stream,
+                version,
+                Cursor(_EPOCH, 0, position),
+                moment,
+                event_id,
+                type_,
+                data,
+                schema_version,
+                EPOCH + timedelta(0, 0, occurred_at),
+                correlation_id,
+                causation_id,
+                actor,
+            )
+        )
+    return events

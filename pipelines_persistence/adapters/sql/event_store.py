@@ -5,7 +5,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,10 +15,9 @@ from pipelines_persistence.adapters.sql.event_rows import (
     NO_HEAD,
     Backend,
     Filter,
+    Part,
     Row,
     new_row,
-    stored,
-    stream_page,
 )
 from pipelines_persistence.adapters.sql.event_schema import events, snapshots
 from pipelines_persistence.adapters.sql.event_sqlite import SqliteBackend
@@ -43,7 +41,7 @@ from pipelines_persistence.events import (
     StoredEvent,
     aware,
 )
-from pipelines_persistence.events.appending import MOST, admit, admit_stream, expect, settle
+from pipelines_persistence.events.appending import MOST, admit, admit_stream, admit_type, expect, settle
 
 END = Cursor(2**31 - 1, FARTHEST, FARTHEST)
 
@@ -91,6 +89,10 @@ class SqlEventStore:
         """See `EventStore`."""
         return self._close(stream, ARCHIVED, expected, actor)
 
+    def check(self, event: NewEvent) -> None:
+        """See `EventStore`."""
+        admit_type(event)
+
     def import_events(self, events: Iterable[tuple[str, NewEvent]]) -> Imported:
         """See `EventStore`."""
         return Importer(self._work, self._backend).run(events)
@@ -111,11 +113,9 @@ class SqlEventStore:
         moment = aware(as_of) if isinstance(as_of, datetime) else as_of
         first, last = from_version, to_version if to_version is not None else MOST
         while first <= last:
-            query = stream_page(
-                stream, first, last, as_of=moment, clock=clock, backwards=backwards, limit=_PAGE
-            )
-            page = self._work.read(partial(_rows, query=query))
-            yield from map(stored, page)
+            part = Part(stream, first, last, moment, clock, backwards, _PAGE)
+            page = self._work.read(partial(self._backend.stream_page, part=part))
+            yield from page
             if len(page) < _PAGE:
                 return
             first, last = (first, page[-1].version - 1) if backwards else (page[-1].version + 1, last)
@@ -249,7 +249,3 @@ class SqlEventStore:
             if last.type != closing:
                 raise
             return Appended(stream, last.version, last.cursor)
-
-
-def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-    return connection.execute(query).all()

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 
-from pipelines_persistence.adapters.sql.event_rows import Backend, Filter, Waiter, stored
+from pipelines_persistence.adapters.sql.event_rows import Backend, Filter, Waiter
 from pipelines_persistence.adapters.sql.event_transactions import UnitOfWork
 from pipelines_persistence.events import Batch, Cursor
 
@@ -61,8 +61,7 @@ class Tail:
 
     def _page(self, wanted: Filter) -> tuple[Batch, bool]:
         """Return a page, and whether it was the last. A page that is not full says how far the search went."""
-        rows, searched = self._work.read(lambda connection: self._backend.page(connection, wanted))
-        events = [stored(row) for row in rows]
+        events, searched = self._work.read(lambda connection: self._backend.page(connection, wanted))
         is_last = len(events) < wanted.limit
         return Batch(events, max(wanted.after, searched) if is_last else events[-1].cursor), is_last
 

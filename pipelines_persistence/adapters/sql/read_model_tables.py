@@ -216,6 +216,8 @@ class SqlTable:
                 column.kind, str
             )
             typed: object = msgspec.convert(value, kind, strict=False)
+            if isinstance(typed, int) and not -(2**63) <= typed < 2**63:
+                raise ValueError("it has more than 64 bits")
             encoder = self._encoder(column)
             return f'"{column.name}" = {self._mark}', encoder(typed) if encoder else typed
         # A text from the command line may mean the text or the number.

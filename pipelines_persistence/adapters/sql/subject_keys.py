@@ -115,6 +115,9 @@ class SqlSubjectKeys:
     def _insert(
         self, connection: sa.Connection, new: Sequence[dict[str, Any]], wanted: sa.ColumnElement[bool]
     ) -> Sequence[sa.Row[Any]]:
+        # A key that is wrapped by the wrong master key would lock out everyone who has the right one.
+        if standing := connection.execute(sa.select(subject_keys).limit(1)).first():
+            self._master.unwrap(standing.secret, _context(standing.id, standing.subject))
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
         # Of two who make a key for one subject, the second finds the first one's.
         connection.execute(insert(subject_keys).on_conflict_do_nothing(index_elements=["subject"]), new)

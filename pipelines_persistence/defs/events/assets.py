@@ -27,7 +27,7 @@ from pipelines_persistence.defs.events.presentation import (
 from pipelines_persistence.defs.events.standing import newest
 from pipelines_persistence.defs.supervision import supervising
 from pipelines_persistence.events.feeds import Progress
-from pipelines_persistence.projections import DeadLetter, Projection, Tally
+from pipelines_persistence.projections import DeadLetter, OnError, Projection, Tally
 
 
 class ProjectionOptions(dg.Config):
@@ -36,6 +36,11 @@ class ProjectionOptions(dg.Config):
     rebuild: bool = Field(
         default=False,
         description="Build the read model anew beside the one that readers see, and swap when it has caught up.",
+    )
+    skip_failing: bool = Field(
+        default=False,
+        description="While it is built anew, put events that cannot be worked in among the dead letters; else stop there, "
+        "and readers see what they saw.",
     )
 
 
@@ -105,7 +110,11 @@ def projection_asset(projection: Projection, kind: str) -> dg.AssetsDefinition:
         with supervising(context, _worked_in) as notify:
             configured = eventing.projection(name)
             report = eventing.runner.run(
-                configured.projection, rebuild=config.rebuild, on_error=configured.on_error, notify=notify
+                configured.projection,
+                rebuild=config.rebuild,
+                on_error=configured.on_error,
+                on_error_rebuilding=OnError.SKIP if config.skip_failing else OnError.STOP,
+                notify=notify,
             )
             rows, letters = _look(eventing, configured.projection)
         return dg.MaterializeResult(
