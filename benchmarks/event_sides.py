@@ -82,7 +82,7 @@ class Ours:
 
     def read(self, stream: str) -> None:
         """See `Side`."""
-        exhaust(registry.decode(event) for event in self.store.read(stream))
+        exhaust(map(registry.decode, self.store.read(stream)))
 
     def close(self) -> None:
         """See `Side`."""

@@ -1,8 +1,10 @@
 """What goes wrong with an event log on either database: rivals, lost acknowledgements, processes, memory."""
 
 import multiprocessing
+import random
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,17 @@ def test_an_import_makes_room_for_a_rival_who_writes_between_its_batches(store, 
     assert [event.version for event in store.read("a-1")] == list(range(1, 17))
     assert [event.type for event in store.read("a-1")] == ["A"] * 5 + ["Rival"] + ["A"] * 10
     assert [event.type for event in store.read("b-1")] == ["A"] * 5 + ["$archived"]
+
+
+def test_every_moment_of_the_calendar_comes_back_to_the_microsecond(store):
+    border = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=2**52)  # where the arithmetic changes
+    dice = random.Random(1)
+    moments = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    moments += [border + timedelta(microseconds=step) for step in range(-500, 500)]
+    moments += [border - timedelta(microseconds=dice.randrange(2**53)) for _ in range(2000)]
+    store.import_events(("a-1", NewEvent("A", occurred_at=moment)) for moment in moments)
+    assert [event.occurred_at for event in store.read("a-1")] == moments
+    assert [event.occurred_at for event in store.read_all()] == moments
 
 
 def test_an_import_that_loses_races_goes_on_in_smaller_parts(store, monkeypatch):

@@ -72,6 +72,7 @@ def _stream(part: Part, columns: str) -> Query:
         where.append(f"{'recorded_at' if part.clock is Clock.RECORDED else 'occurred_at'} <= %s")
         parameters.append(to_micros(part.as_of))
     direction = "DESC" if part.backwards else "ASC"
+    columns = columns.replace("stream", "NULL", 1)  # it is known
     query = (
         f"SELECT {columns} FROM events WHERE {' AND '.join(where)} "  # noqa: S608 - constants
         f"ORDER BY version {direction} LIMIT %s"

@@ -8,7 +8,7 @@ is still open (`pg_snapshot_xmin`), in the order of (epoch, transaction, positio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from pipelines_persistence.adapters.sql.event_epochs import stamp_epochs
 from pipelines_persistence.adapters.sql.event_pages import postgres_count, postgres_page, postgres_stream
 from pipelines_persistence.adapters.sql.event_postgres_writes import HEADS, open_log, write
 from pipelines_persistence.adapters.sql.event_rows import FARTHEST, Filter, Head, Opening, Part, Row
-from pipelines_persistence.adapters.sql.event_schema import EPOCH
+from pipelines_persistence.adapters.sql.event_schema import EPOCH, EXACT, from_micros
 from pipelines_persistence.events import Cursor, FenceLag, StoredEvent
 from pipelines_persistence.events.appending import Standing
 
@@ -86,7 +86,9 @@ class PostgresBackend:
 
     def stream_page(self, connection: sa.Connection, part: Part) -> list[StoredEvent]:
         """See `Backend`."""
-        return stored(_driver(connection).execute(*postgres_stream(part), binary=True).fetchall())
+        return stored(
+            _driver(connection).execute(*postgres_stream(part), binary=True).fetchall(), part.stream
+        )
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[StoredEvent], Cursor]:
         """See `Backend`; fence, order and cursor come from one statement and so from one snapshot."""
@@ -123,12 +125,13 @@ class PostgresBackend:
         return PostgresWaiter(self._engine)
 
 
-def stored(rows: Iterable[Any]) -> list[StoredEvent]:
-    """Return rows of the queries for PostgreSQL as events."""
+def stored(rows: Iterable[Any], stream: str = "") -> list[StoredEvent]:
+    """Return rows of the queries for PostgreSQL as events, of one stream where it is given."""
     events: list[StoredEvent] = []
+    add, moment_of = events.append, datetime.fromtimestamp
     micros, moment = 0, EPOCH
     for (
-        stream,
+        name,
         version,
         epoch,
         transaction,
@@ -145,10 +148,10 @@ def stored(rows: Iterable[Any]) -> list[StoredEvent]:
         *_,  # the fence
     ) in rows:
         if recorded_at != micros:  # the events of one transaction share it, and a moment is dear
-            micros, moment = recorded_at, EPOCH + timedelta(0, 0, recorded_at)
-        events.append(
+            micros, moment = recorded_at, from_micros(recorded_at)
+        add(
             StoredEvent(
-                stream,
+                name or stream,
                 version,
                 Cursor(epoch, transaction, position),
                 moment,
@@ -156,7 +159,9 @@ def stored(rows: Iterable[Any]) -> list[StoredEvent]:
                 type_,
                 data,
                 schema_version,
-                EPOCH + timedelta(0, 0, occurred_at),
+                moment_of(occurred_at / 1e6, UTC)
+                if -EXACT < occurred_at < EXACT
+                else from_micros(occurred_at),
                 correlation_id,
                 causation_id,
                 actor,

@@ -8,6 +8,9 @@ from sqlalchemy.dialects import postgresql
 from pipelines_persistence.adapters.sql.schema import metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EXACT = 2**52
+"""Up to so many microseconds from 1970, to the year 2112, `fromtimestamp` is exact, and quicker than a sum."""
+
 _MICROSECOND = timedelta(microseconds=1)
 
 

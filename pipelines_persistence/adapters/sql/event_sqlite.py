@@ -3,14 +3,14 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.event_pages import sqlite_count, sqlite_page, sqlite_stream
 from pipelines_persistence.adapters.sql.event_rows import COLUMNS, Filter, Head, Opening, Part, Row
-from pipelines_persistence.adapters.sql.event_schema import EPOCH
+from pipelines_persistence.adapters.sql.event_schema import EPOCH, EXACT, from_micros
 from pipelines_persistence.events import Cursor, FenceLag, StoredEvent
 from pipelines_persistence.events.appending import Standing
 
@@ -62,7 +62,7 @@ class SqliteBackend:
 
     def stream_page(self, connection: sa.Connection, part: Part) -> list[StoredEvent]:
         """See `Backend`."""
-        return stored(_driver(connection).execute(*sqlite_stream(part)))
+        return stored(_driver(connection).execute(*sqlite_stream(part)), part.stream)
 
     def page(self, connection: sa.Connection, wanted: Filter) -> tuple[list[StoredEvent], Cursor]:
         """See `Backend`."""
@@ -93,12 +93,13 @@ class SqliteBackend:
         return Cursor(_EPOCH, 0, last or 0)
 
 
-def stored(rows: Iterable[Any]) -> list[StoredEvent]:
-    """Return rows of the queries for SQLite as events."""
+def stored(rows: Iterable[Any], stream: str = "") -> list[StoredEvent]:
+    """Return rows of the queries for SQLite as events, of one stream where it is given."""
     events: list[StoredEvent] = []
+    add, moment_of = events.append, datetime.fromtimestamp
     micros, moment = 0, EPOCH
     for (
-        stream,
+        name,
         version,
         position,
         recorded_at,
@@ -112,10 +113,10 @@ def stored(rows: Iterable[Any]) -> list[StoredEvent]:
         actor,
     ) in rows:
         if recorded_at != micros:  # the events of one transaction share it, and a moment is dear
-            micros, moment = recorded_at, EPOCH + timedelta(0, 0, recorded_at)
-        events.append(
+            micros, moment = recorded_at, from_micros(recorded_at)
+        add(
             StoredEvent(
-                stream,
+                name or stream,
                 version,
                 Cursor(_EPOCH, 0, position),
                 moment,
@@ -123,7 +124,9 @@ def stored(rows: Iterable[Any]) -> list[StoredEvent]:
                 type_,
                 data,
                 schema_version,
-                EPOCH + timedelta(0, 0, occurred_at),
+                moment_of(occurred_at / 1e6, UTC)
+                if -EXACT < occurred_at < EXACT
+                else from_micros(occurred_at),
                 correlation_id,
                 causation_id,
                 actor,
