@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 PORT ?= 3000
 DOCS ?=
 # Each folder has an index of its own, named after it.
@@ -45,13 +46,13 @@ check: $(DEV) ## Lint, format and type checks
 e2e: $(DEV) ## Drive the UI in a real browser
 	$(BIN)/python -m pytest -q -m e2e $(ARGS)
 
-bench: $(DEV) ## Run the benchmarks
+bench: $(BENCH) ## Run the benchmarks, or those of ARGS="events projections"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 schema: $(CORE) ## Write the reference and the JSON schema of pipelines.yaml to docs
 	$(BIN)/python -m pipelines_persistence.schema docs
 
-pins: $(DEV) ## Write constraints.txt from what is installed
+pins: $(BENCH) ## Write constraints.txt from what is installed
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip list --format=freeze --exclude-editable \
 	  --exclude pip --exclude setuptools | sed 's/+cpu$$//' | sort -f; } > constraints.new && mv constraints.new constraints.txt
 
@@ -76,4 +77,8 @@ $(CORE): $(BIN)/python pyproject.toml constraints.txt
 $(DEV): $(CORE)
 	@$(PIP) torch==2.13.0
 	@$(PIP) --editable '.[sentence-transformers,dev]'
+	@touch $@
+
+$(BENCH): $(DEV)
+	@$(PIP) --editable '.[sentence-transformers,dev,bench]'
 	@touch $@
