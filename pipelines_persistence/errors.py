@@ -10,7 +10,10 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
     │   ├── SourceUnavailable   a source cannot be listed or read as a whole
     │   ├── IndexBusy           another run holds the index
     │   ├── StoreUnavailable    the vector store does not answer, or is locked by another process
-    │   └── DatabaseUnavailable the database does not answer, or lost the same race too often
+    │   ├── EmbedderUnavailable an embedder that is a service does not answer
+    │   ├── DatabaseUnavailable the database does not answer, or lost the same race too often
+    │   ├── CacheUnavailable    the shared cache does not answer
+    │   └── CircuitOpen         a dependency failed too often a moment ago; nothing was tried
     └── PermanentError          the same call fails again until something is changed
         ├── DocumentError       one document cannot be read, parsed or embedded; the run goes on
         ├── EmbeddingError      the embedder fails, or returns something that is no vector
@@ -19,6 +22,7 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
         ├── StorageError        the home cannot be written: permissions, a full disk
         ├── EventRefused        an event is malformed, or its id is taken; nothing was appended
         ├── ConcurrencyConflict a stream is not at the version that its writer expected
+        ├── RowConflict         a row is not at the version that its writer read
         ├── StreamClosed        a stream was archived or tombstoned, and takes no further event
         ├── PersonalDataDamaged a sealed field of an event was changed or moved since it was appended
         └── ProjectionFailed    a projection cannot work an event in, and its policy is to stop
@@ -40,7 +44,18 @@ class RunCancelled(PipelinesError):
 
 
 class TransientError(PipelinesError):
-    """The same call may succeed later."""
+    """The same call may succeed later.
+
+    Attributes:
+        retry_after: seconds to wait, where whoever refused said so.
+    """
+
+    retry_after: float | None = None
+
+    def __init__(self, *args: object, retry_after: float | None = None) -> None:
+        """Keep the message, and when to try again."""
+        super().__init__(*args)
+        self.retry_after = retry_after
 
 
 class PermanentError(PipelinesError):
@@ -64,6 +79,34 @@ class DatabaseUnavailable(TransientError):
 
     What was to be written may stand or not; the same call may be repeated, for event ids tell.
     """
+
+
+class EmbedderUnavailable(TransientError):
+    """An embedder that is a service does not answer in time."""
+
+
+class CacheUnavailable(TransientError):
+    """The shared cache does not answer; whoever reads through the coordinator never sees this."""
+
+
+class CircuitOpen(TransientError):
+    """A dependency failed too often a moment ago, and is left alone until its break is over.
+
+    Attributes:
+        dependency: its name.
+        retry_after: seconds until it is tried again.
+    """
+
+    retry_after: float
+
+    def __init__(self, dependency: str, retry_after: float) -> None:
+        """Keep what is left alone, and for how long (seconds)."""
+        self.dependency = dependency
+        super().__init__(
+            f"{dependency} failed too often and is left alone for {retry_after:.1f} s more: try again then; "
+            "`pipelines doctor` shows whether it answers",
+            retry_after=retry_after,
+        )
 
 
 class Reason(StrEnum):
@@ -240,3 +283,31 @@ class AggregateNotFound(PermanentError):
 
 class CommandRefused(PermanentError):
     """An aggregate does not do what would break one of its rules; nothing was recorded."""
+
+
+class RowConflict(PermanentError):
+    """A row is not as its writer expected: read it again, decide again, then write.
+
+    Attributes:
+        table: its name.
+        key: the values of its key.
+        expected: the version, or "absent" or "present".
+        actual: the version, or "absent" or "present".
+    """
+
+    def __init__(
+        self, table: str, key: tuple[str | int, ...], expected: int | str, actual: int | str
+    ) -> None:
+        """Keep what was expected and what stands."""
+        self.table = table
+        self.key = key
+        self.expected = expected
+        self.actual = actual
+        super().__init__(
+            f"the row {', '.join(map(repr, key))} of {table!r} is {_version(actual)}, not {_version(expected)}: "
+            "read it again and decide anew"
+        )
+
+
+def _version(known: int | str) -> str:
+    return known if isinstance(known, str) else f"at version {known}"

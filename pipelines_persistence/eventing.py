@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from pipelines_persistence.configuration import EventsConfig
+from pipelines_persistence.configuration import EventsConfig, ResilienceConfig
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.projections.ports import BuildState
 from pipelines_persistence.settings import Settings
@@ -17,7 +17,12 @@ from pipelines_persistence.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from pipelines_persistence.adapters.aes import MasterKeys
+    from pipelines_persistence.adapters.sql.event_store import SqlEventStore
+    from pipelines_persistence.adapters.sql.event_transactions import UnitOfWork as Transactions
     from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
+    from pipelines_persistence.adapters.streams import Streams
+    from pipelines_persistence.caching import Cache
     from pipelines_persistence.events import (
         AggregateRepository,
         Appended,
@@ -26,20 +31,48 @@ if TYPE_CHECKING:
         SnapshotStore,
     )
     from pipelines_persistence.events.feeds import EntryStream, EventFile, FeedPositions, Notify
-    from pipelines_persistence.events.personal import CachedKeys
+    from pipelines_persistence.events.personal import CachedKeys, PersonalData
     from pipelines_persistence.events.taking_in import InboxFolder, TakenIn
     from pipelines_persistence.pipelines import PipelineAggregate
     from pipelines_persistence.projections import ProjectionRunner, ReadModels
     from pipelines_persistence.projections.catalog import Configured
+    from pipelines_persistence.repositories import Reader, UnitOfWork
+    from pipelines_persistence.resilience import Guards
 
 
 class Eventing:
     """Opens what deals with events when it is first needed."""
 
-    def __init__(self, settings: Settings, exits: ExitStack) -> None:
-        """Take the settings, and where to leave what has to be closed."""
+    def __init__(
+        self,
+        settings: Settings,
+        exits: ExitStack,
+        guards: "Guards | None" = None,
+        cache: "Callable[[], Cache] | None" = None,
+    ) -> None:
+        """Take what there is.
+
+        Args:
+            settings: where things are.
+            exits: where to leave what has to be closed.
+            guards: of the dependencies; by default as configured.
+            cache: opens what keeps the answers of read models; by default they are not kept.
+        """
         self._settings = settings
         self._exits = exits
+        self._guards = guards
+        self._cache = cache
+
+    @cached_property
+    def guards(self) -> "Guards":
+        """What stands between the events and each dependency; as configured where none were given."""
+        from pipelines_persistence.resilience import Guards
+
+        return self._guards or Guards(self._resilience)
+
+    @property
+    def _resilience(self) -> ResilienceConfig:
+        return self._settings.configuration.resilience
 
     @property
     def config(self) -> EventsConfig:
@@ -63,20 +96,29 @@ class Eventing:
             if given
             else f"sqlite:///{self._settings.home_directory() / 'events.sqlite'}"
         )
-        engine = open_database(url)
+        engine = open_database(url, self._resilience.database, guard=self.guards["database"])
         self._exits.callback(engine.dispose)
         return engine
 
     @cached_property
-    def store(self) -> "EventStore":
-        """The log; personal data is sealed as configured."""
+    def _log(self) -> "SqlEventStore":
         from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 
-        store = SqlEventStore(self.database)
+        return SqlEventStore(self.database)
+
+    @cached_property
+    def store(self) -> "EventStore":
+        """The log; personal data is sealed as configured."""
         if not self.config.personal:
-            return store
+            return self._log
         from pipelines_persistence.adapters.aes import AesGcm
-        from pipelines_persistence.events.personal import PersonalData, PersonalDataStore
+        from pipelines_persistence.events.personal import PersonalDataStore
+
+        return PersonalDataStore(self._log, self._rules, self.subject_keys, AesGcm())
+
+    @cached_property
+    def _rules(self) -> "dict[str, PersonalData]":
+        from pipelines_persistence.events.personal import PersonalData
         from pipelines_persistence.pipelines import registry
 
         if own := sorted(registry.versions.keys() & self.config.personal.keys()):
@@ -84,8 +126,25 @@ class Eventing:
                 f"events.personal.{own[0]}: the platform's own types cannot do without their fields, which read as null once "
                 "their person is forgotten; use a type of your own for personal data"
             )
-        rules = {name: PersonalData(rule.subject, rule.fields) for name, rule in self.config.personal.items()}
-        return PersonalDataStore(store, rules, self.subject_keys, AesGcm())
+        return {name: PersonalData(rule.subject, rule.fields) for name, rule in self.config.personal.items()}
+
+    @cached_property
+    def units(self) -> "UnitOfWork[Streams]":
+        """Units of work over tables of one's own and the log; personal data is sealed as configured."""
+        from pipelines_persistence.adapters.sql.unit_of_work import SqlUnitOfWork
+
+        if not self.config.personal:
+            return SqlUnitOfWork(self.database, self._log)
+        return SqlUnitOfWork(self.database, self._log, seal=self._sealed)
+
+    def _sealed(self, streams: "Streams", transaction: "Transactions") -> "Streams":
+        from pipelines_persistence.adapters.aes import AesGcm
+        from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
+        from pipelines_persistence.events.personal import PersonalDataStore
+
+        # A key that is made in a unit stands with its events or not at all, so no cache may remember it.
+        keys = SqlSubjectKeys(self.database, self._master, within=transaction)
+        return PersonalDataStore(cast("EventStore", streams), self._rules, keys, AesGcm())
 
     @cached_property
     def subject_keys(self) -> "CachedKeys":
@@ -96,11 +155,16 @@ class Eventing:
 
     @cached_property
     def _stored_keys(self) -> "SqlSubjectKeys":
-        from pipelines_persistence.adapters.aes import MasterKeys
         from pipelines_persistence.adapters.sql.subject_keys import SqlSubjectKeys
 
+        return SqlSubjectKeys(self.database, self._master)
+
+    @cached_property
+    def _master(self) -> "MasterKeys":
+        from pipelines_persistence.adapters.aes import MasterKeys
+
         given = self._settings.master_key
-        return SqlSubjectKeys(self.database, MasterKeys(given.get_secret_value() if given else None))
+        return MasterKeys(given.get_secret_value() if given else None)
 
     def rewrap(self) -> int:
         """Wrap the keys of persons anew, with the first master key; return how many there were to do."""
@@ -197,6 +261,20 @@ class Eventing:
             raise ConfigurationError(f"no projection {name!r}: there are {', '.join(self.projections)}")
         return self.projections[name]
 
+    def read_model(self, name: str) -> "Reader[Any]":
+        """Return the main rows of a projection as readers see them now, to ask with specifications.
+
+        Raises:
+            ConfigurationError: there is no such projection, or it was never built.
+        """
+        from pipelines_persistence.projections.cached import CachedReader
+        from pipelines_persistence.projections.ports import live_build
+
+        table = self.projection(name).projection.tables[0]
+        build = live_build(self.models, name)
+        reader = self.models.repository(build, table)
+        return CachedReader(reader, self.models, build, table, self._cache()) if self._cache else reader
+
     @cached_property
     def snapshots(self) -> "SnapshotStore":
         """Snapshots of aggregates, beside the log."""
@@ -261,4 +339,6 @@ class Eventing:
                 f"events.redis: set the environment variable {redis.url_variable} to the URL of the server, "
                 "redis://:password@host:6379/0"
             )
-        return redis_streams(url, redis.streams)
+        return redis_streams(
+            url, redis.streams, guard=self.guards["streams"], timeout=self._resilience.streams.timeout
+        )

@@ -42,7 +42,13 @@ def postgres() -> Iterator[str]:
     """Start a PostgreSQL on a spare port from what is installed; return the URL of a role that is no superuser."""
     if not postgres_programs():
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    settings = {"deadlock_timeout": "100ms", "max_connections": 60, "shared_buffers": "32MB", "jit": "off"}
+    settings = {
+        "deadlock_timeout": "100ms",
+        "max_connections": 60,
+        "shared_buffers": "32MB",
+        "jit": "off",
+        "autovacuum": "off",  # its workers belong to another role, which may not be asked to leave a dropped database
+    }
     with running_postgres(fsync="off", **settings) as url:
         yield url
 

@@ -5,10 +5,12 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from pipelines_persistence.adapters.memory_repositories import MemoryReader
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.events import START, Cursor
 from pipelines_persistence.projections.declaring import Projection
@@ -18,13 +20,15 @@ from pipelines_persistence.projections.ports import (
     BuildState,
     Checkpoint,
     CheckpointMoved,
-    Conditions,
     DeadLetter,
     NotCaughtUp,
     Step,
+    build_of,
 )
 from pipelines_persistence.projections.rows import Unit
 from pipelines_persistence.projections.tables import Key, R, Table
+from pipelines_persistence.repositories import Reader, Relation, Specification
+from pipelines_persistence.repositories.ports import ALL
 
 Content = dict[type, dict[Key, Any]]
 
@@ -132,25 +136,33 @@ class MemoryReadModels:
         """See `ReadModels`."""
         return len(self._dead[build.id])
 
-    def rows(
-        self, build: Build, table: Table[Any], where: Conditions | None = None, limit: int | None = None
-    ) -> Iterator[Any]:
+    def repository(self, build: Build, table: Table[R]) -> Reader[R]:
         """See `ReadModels`."""
-        if unknown := set(where or {}) - {column.name for column in table.columns}:
-            raise ConfigurationError(f"there is no column {min(unknown)!r}")
-        with self._lock:
-            found = sorted(self._content[build.id][table.row].values(), key=table.key_of)
-        for name in reversed(table.order):
-            found.sort(key=lambda row: getattr(row, name.lstrip("-")), reverse=name.startswith("-"))
-        asked = (row for row in found if all(_has(row, *pair) for pair in (where or {}).items()))
-        yield from map(copy.deepcopy, itertools.islice(asked, limit))
+        return MemoryReader(table, partial(self._held, build, table), partial(self._located, build))
+
+    def rows(
+        self,
+        build: Build,
+        table: Table[R],
+        specification: Specification[R] = ALL,
+        limit: int | None = None,
+    ) -> Iterator[R]:
+        """See `ReadModels`."""
+        return itertools.islice(self.repository(build, table).walk(specification), limit)
 
     def count(self, build: Build, table: Table[Any]) -> int:
         """See `ReadModels`."""
-        return len(self._content[build.id][table.row])
+        return len(self._held(build, table))
 
     def close(self) -> None:
         """See `ReadModels`."""
+
+    def _held(self, build: Build, table: Table[R]) -> list[R]:
+        with self._lock:
+            return list(self._content[build.id][table.row].values())
+
+    def _located(self, build: Build, relation: Relation[Any]) -> list[Any]:
+        return self._held(build_of(self, build, relation), relation.table)
 
     def _cursors(self, build: Build) -> list[Cursor]:
         return [self._marks[build.id, index].cursor for index in range(build.partitions)]
@@ -197,8 +209,3 @@ class MemoryUnit:
                     self._content[row].pop(key, None)
                 else:
                     self._content[row][key] = value
-
-
-def _has(row: Any, name: str, value: object) -> bool:  # noqa: ANN401 - a row of any table
-    held = getattr(row, name)
-    return value in held if isinstance(held, list | tuple) else held == value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines_persistence.errors import ConcurrencyConflict, ConfigurationError, PipelinesError
+from pipelines_persistence.errors import ConcurrencyConflict, ConfigurationError, PipelinesError, RowConflict
 
 if TYPE_CHECKING:
     from pipelines_persistence.events import Cursor
@@ -123,4 +123,11 @@ def _settings(database: str | None) -> "Settings":
 def _facts(error: PipelinesError) -> "dict[str, JsonValue]":
     if isinstance(error, ConcurrencyConflict):
         return {"stream": error.stream, "expected": error.expected, "actual": error.actual}
+    if isinstance(error, RowConflict):
+        return {
+            "table": error.table,
+            "key": list(error.key),
+            "expected": error.expected,
+            "actual": error.actual,
+        }
     return {}

@@ -2,18 +2,20 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from pipelines_persistence.cli.common import Database, Json, complain, moment_or_cursor, open_platform
 from pipelines_persistence.errors import ConfigurationError, ProjectionFailed
 from pipelines_persistence.events import Clock
 from pipelines_persistence.projections import OnError
+from pipelines_persistence.projections.ports import live_build
+from pipelines_persistence.repositories import Page, Reader, Relation, asked, everything, named
 
 if TYPE_CHECKING:
     from pipelines_persistence.eventing import Eventing
+    from pipelines_persistence.projections import Build, Projection
     from pipelines_persistence.projections.catalog import Configured
     from pipelines_persistence.records import Json as JsonValue
 
@@ -74,10 +76,25 @@ def project(
 def show(
     name: Annotated[str, typer.Argument(help="Name of the projection.")],
     where: Annotated[
-        list[str] | None, typer.Option(help="column=value that a row must have; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="What a row must have: column=value, or one of != < <= > >= ^= (starts with). A list has its items; "
+            "null asks for no value. May be repeated."
+        ),
+    ] = None,
+    spec: Annotated[
+        list[str] | None,
+        typer.Option(help="A specification of the projection: name, or name:argument,… May be repeated."),
+    ] = None,
+    order: Annotated[
+        list[str] | None, typer.Option(help="A column, or -column for the greatest first. May be repeated.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The most rows; by default 20 in a table and all in JSON.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="What the page before gave as next.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Related rows, by the name of the relation. May be repeated.")
     ] = None,
     as_of: AsOf = None,
     clock: ClockOption = Clock.OCCURRED,
@@ -88,32 +105,23 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the rows of a read model."""
-    from pipelines_persistence import console
-    from pipelines_persistence.events.codec import to_plain
-
     with open_platform(as_json, database) as platform:
         eventing = platform.eventing
         projection = eventing.projection(name).projection
-        if as_of is not None:
-            when, on_error = moment_or_cursor(as_of), eventing.projection(name).on_error
-            build = eventing.runner.as_of(projection, when, clock=clock, on_error=on_error)
-        elif found := eventing.models.live(name):
-            build = found
-        else:
-            raise ConfigurationError(f"{name} was never built: pipelines project {name}")
-        table = projection.tables[0]
-        most = limit or (None if as_json else _SHOWN)
-        rows: list[msgspec.Struct] = list(
-            eventing.models.dead_letters(build, most or _MANY)
-            if dead
-            else eventing.models.rows(build, table, dict(map(_condition, where or ())), most)
-        )
-        if as_json:
-            console.print_json({"projection": name, "rows": [to_plain(row) for row in rows]})
-        else:
-            console.show_rows(name, rows)
-            if limit is None and len(rows) == _SHOWN:
-                console.out.print("… perhaps more: --limit shows them")
+        reader, build = _reader(eventing, name, as_of, clock)
+        most = limit or (_MANY if as_json and not include else _SHOWN)
+        if dead:
+            letters = Page[Any](eventing.models.dead_letters(build, most))
+            _print_page(name, letters, (), as_json=as_json)
+            return
+        meant = everything()
+        for condition in where or ():
+            meant &= asked(projection.tables[0], condition)
+        for text in spec or ():
+            meant &= named(projection.specifications, text)
+        relations = [_relation(projection, relation) for relation in include or ()]
+        page = reader.find(meant, order=order or (), limit=most, after=after, include=relations)
+        _print_page(name, page, relations, as_json=as_json)
 
 
 def snapshot(
@@ -236,8 +244,36 @@ def _show_reports(results: "Sequence[dict[str, JsonValue]]") -> None:
             console.out.print(f"[yellow]{result['notice']}[/]")
 
 
-def _condition(item: str) -> tuple[str, str]:
-    key, found, value = item.partition("=")
-    if not found or not key:
-        raise ConfigurationError(f"--where {item}: expected column=value")
-    return key, value
+def _reader(eventing: "Eventing", name: str, as_of: str | None, clock: Clock) -> "tuple[Reader[Any], Build]":
+    configured = eventing.projection(name)
+    if as_of is None:
+        return eventing.read_model(name), live_build(eventing.models, name)
+    when = moment_or_cursor(as_of)
+    build = eventing.runner.as_of(configured.projection, when, clock=clock, on_error=configured.on_error)
+    return eventing.models.repository(build, configured.projection.tables[0]), build
+
+
+def _relation(projection: "Projection", name: str) -> Relation[Any]:
+    relations = {relation.name: relation for relation in projection.relations}
+    if name not in relations:
+        raise ConfigurationError(
+            f"{projection.name} has no relation {name!r}: there are {', '.join(relations) or 'none'}"
+        )
+    return relations[name]
+
+
+def _print_page(name: str, page: "Page[Any]", relations: Sequence[Relation[Any]], *, as_json: bool) -> None:
+    from pipelines_persistence import console
+    from pipelines_persistence.events.codec import to_plain
+
+    related = {one.name: [page.related(one, row) for row in page.items] for one in relations}
+    if as_json:
+        shown = {"related": to_plain(related)} if related else {}
+        rows = [to_plain(row) for row in page.items]
+        console.print_json({"projection": name, "rows": rows, "next": page.next, **shown})
+        return
+    console.show_rows(name, page.items)
+    for title, groups in related.items():
+        console.show_rows(title, [row for group in groups for row in group])
+    if page.next:
+        console.out.print(f"… more: --after {page.next} shows them", soft_wrap=True)

@@ -13,6 +13,7 @@ from pipelines_persistence.events.registry import EventRegistry
 from pipelines_persistence.projections.frames import to_frame
 from pipelines_persistence.projections.rows import Models
 from pipelines_persistence.projections.tables import Table, require_name
+from pipelines_persistence.repositories import Catalog, Relation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,8 @@ class Projection:
             projection can be run in partitions.
         batch_size: events in a transaction, at most.
         registry: of typed events, for handlers that are marked with a struct.
+        specifications: what is often asked of the main table, by the names that the command line knows.
+        relations: rows of other tables that belong to those of the main one.
     """
 
     name: ClassVar[str]
@@ -64,6 +67,8 @@ class Projection:
     by_stream: ClassVar[bool] = False
     batch_size: ClassVar[int] = 2000
     registry: ClassVar[EventRegistry] = EventRegistry()
+    specifications: ClassVar[Catalog] = {}
+    relations: ClassVar[Sequence[Relation[Any]]] = ()
     _handlers: ClassVar[Mapping[str | None, Handler]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -1,20 +1,19 @@
 """What projections need of a database: builds of read models, checkpoints, and a transaction over both."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
-from pipelines_persistence.errors import TransientError
+from pipelines_persistence.errors import ConfigurationError, TransientError
 from pipelines_persistence.events import Cursor
 from pipelines_persistence.projections.declaring import Projection
 from pipelines_persistence.projections.rows import Unit
-from pipelines_persistence.projections.tables import Table
-
-Conditions = Mapping[str, object]
-"""What a row has to have: a value for a column; for a column that is a list, one of its items."""
+from pipelines_persistence.projections.tables import R, Table
+from pipelines_persistence.repositories import Reader, Relation, Specification
+from pipelines_persistence.repositories.ports import ALL
 
 
 class BuildState(StrEnum):
@@ -168,17 +167,50 @@ class ReadModels(Protocol):
     def count_dead(self, build: Build) -> int:
         """Return how many events were passed over."""
 
-    def rows(
-        self, build: Build, table: Table[Any], where: Conditions | None = None, limit: int | None = None
-    ) -> Iterator[Any]:
-        """Walk the rows of a table, in its order.
+    def repository(self, build: Build, table: Table[R]) -> Reader[R]:
+        """Return the rows of a table, to read. Rows that a relation includes are those of live builds."""
 
-        Raises:
-            ConfigurationError: a condition names no column, or a value does not fit it.
-        """
+    def rows(
+        self,
+        build: Build,
+        table: Table[R],
+        specification: Specification[R] = ALL,
+        limit: int | None = None,
+    ) -> Iterator[R]:
+        """Walk the first rows that are meant, in the table's order: for short, where nothing else is asked."""
 
     def count(self, build: Build, table: Table[Any]) -> int:
         """Return the number of rows of a table."""
 
     def close(self) -> None:
         """Let go of the database; safe to call twice."""
+
+
+def live_reader(models: ReadModels, projection: Projection, table: Table[R]) -> Reader[R]:
+    """Return the rows that readers see.
+
+    Raises:
+        ConfigurationError: the projection was never built.
+    """
+    return models.repository(live_build(models, projection.name), table)
+
+
+def build_of(models: ReadModels, build: Build, relation: Relation[Any]) -> Build:
+    """Return the build that the rows of a relation are in: the same one, or the live one of its source.
+
+    Raises:
+        ConfigurationError: its source was never built.
+    """
+    return live_build(models, relation.source) if relation.source else build
+
+
+def live_build(models: ReadModels, name: str) -> Build:
+    """Return the build that readers of a projection see.
+
+    Raises:
+        ConfigurationError: it was never built.
+    """
+    live = models.live(name)
+    if live is None:
+        raise ConfigurationError(f"{name} was never built: pipelines project {name}")
+    return live

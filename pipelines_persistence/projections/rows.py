@@ -6,6 +6,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from pipelines_persistence.projections.tables import Key, R, Table
+from pipelines_persistence.repositories.rows import RowRefused
+
+__all__ = ["Models", "RowRefused", "RowType", "Rows", "Unit"]
 
 RowType = TypeVar("RowType", bound=msgspec.Struct)
 
@@ -30,10 +33,6 @@ class Unit(Protocol):
 
     def from_end(self, table: Table[R], prefix: Key, offset: int, limit: int) -> list[R]:
         """Return rows whose key begins with `prefix`, the greatest key first."""
-
-
-class RowRefused(ValueError):
-    """The database cannot keep a value of a row: too large a number, NUL in a text."""
 
 
 class Rows(Generic[R]):

@@ -150,3 +150,40 @@ def test_a_condition_that_names_no_column_says_which_there_are(events):
     events.run("project", "live_entities")
     error = events.run("show", "live_entities", "--where", "colour=red", code=2)["error"]
     assert "there are entity, since, last_event, last_at" in error["message"]
+
+
+def test_rows_are_asked_for_by_conditions_in_an_order_and_page_by_page(events):
+    write(events, [(f"job-{n}", "JobCreated", f"2026-02-0{n}T00:00:00Z", {}) for n in range(1, 6)])
+    events.run("events", "load", "log.jsonl")
+    events.run("project", "live_entities", "stream_summary")
+    asked = ("show", "live_entities", "--where", "entity^=job", "--where", "since>=2026-02-02T00:00:00Z")
+    order = ("--order", "-since", "--limit", "3")
+    first = events.run(*asked, *order)
+    rest = events.run(*asked, *order, "--after", first["next"])
+    assert [row["entity"] for row in first["rows"] + rest["rows"]] == ["job-5", "job-4", "job-3", "job-2"]
+    assert rest["next"] is None
+    wrong = events.run(*asked, "--after", first["next"], code=2)["error"]["message"]
+    assert "another table or order" in wrong
+    assert (
+        "no specification 'old'"
+        in events.run("show", "live_entities", "--spec", "old", code=2)["error"]["message"]
+    )
+
+
+def test_pipelines_are_shown_by_specification_with_their_batches(events):
+    (events.docs / "a.md").write_text("# Title\n\nSome text.")
+    events.run("ingest", "--docs", str(events.docs), "--embedder", "hash")
+    events.run("project")
+    shown = events.run(
+        "show",
+        "pipeline_board",
+        "--include",
+        "batches",
+        "--spec",
+        "pipelines_updated_since:2026-01-01T00:00:00Z",
+    )
+    [[batch]] = shown["related"]["batches"]
+    assert (shown["rows"][0]["documents"], batch["stream"]) == (1, shown["rows"][0]["stream"])
+    assert events.run("show", "pipeline_board", "--spec", "active_pipelines")["rows"] == []
+    error = events.run("show", "pipeline_board", "--include", "steps", code=2)["error"]["message"]
+    assert "there are reasoning_steps, batches" in error

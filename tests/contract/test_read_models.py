@@ -28,6 +28,8 @@ from pipelines_persistence.projections import (
     Table,
     on,
 )
+from pipelines_persistence.projections.ports import live_reader
+from pipelines_persistence.repositories import asked, everything
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SQL = ["sqlite", "postgres"]
@@ -113,8 +115,8 @@ def pay(store, stream, *amounts, at=NOON):
     return store.append(stream, events, Expected.ANY)
 
 
-def rows(models, projection, table=0, **where):
-    return list(models.rows(models.live(projection.name), projection.tables[table], where))
+def rows(models, projection, table=0):
+    return list(models.rows(models.live(projection.name), projection.tables[table]))
 
 
 def balances(models, projection=None):
@@ -529,16 +531,31 @@ def test_rows_are_found_by_columns_and_by_an_item_of_a_list(world):
     pay(store, "a", 1, 2)
     pay(store, "b", 2)
     ProjectionRunner(store, models).run(Accounts())
-    assert [row.stream for row in rows(models, Accounts())] == ["a", "b"]
-    assert [row.stream for row in rows(models, Accounts(), balance=2)] == ["b"]
-    assert [row.stream for row in rows(models, Accounts(), history=1)] == ["a"]
-    assert [row.stream for row in rows(models, Accounts(), stream="b", balance=3)] == []
-    if not isinstance(models, MemoryReadModels):  # what a person types is a text
-        assert [row.stream for row in rows(models, Accounts(), history="1", is_open="true")] == ["a"]
-        with pytest.raises(ConfigurationError, match="'many' does not fit the column 'balance'"):
-            rows(models, Accounts(), balance="many")
+    reader = live_reader(models, Accounts(), Accounts.tables[0])
+
+    def streams(*conditions):
+        meant = everything()
+        for condition in conditions:
+            meant &= asked(Accounts.tables[0], condition)
+        return [row.stream for row in reader.walk(meant)]
+
+    assert streams() == ["a", "b"]
+    assert streams("balance=2") == ["b"]
+    assert streams("history=1") == ["a"]
+    assert streams("stream=b", "balance=3") == []
+    assert streams("history=1", "is_open=true", "price=0.10") == ["a"]
+    assert streams("empty=null", "note!=null") == ["a", "b"]
+    assert streams("mood=good", "changed_at>=2026-01-01T13:00:00+01:00") == ["a", "b"]
+    with pytest.raises(ConfigurationError, match=r"'many' does not fit the column 'balance' \(integer\)"):
+        streams("balance=many")
     with pytest.raises(ConfigurationError, match="there is no column 'colour'"):
-        rows(models, Accounts(), colour="red")
+        streams("colour=red")
+
+
+def test_a_read_model_that_was_never_built_has_no_reader(world):
+    _, models = world
+    with pytest.raises(ConfigurationError, match="accounts was never built: pipelines project accounts"):
+        live_reader(models, Accounts(), Accounts.tables[0])
 
 
 @only_sql

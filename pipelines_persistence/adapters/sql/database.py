@@ -10,37 +10,56 @@ import sqlalchemy as sa
 
 # Whoever opens a database knows all of its tables.
 from pipelines_persistence.adapters.sql import event_schema as _event_schema  # noqa: F401 - its tables belong to the metadata
+from pipelines_persistence.adapters.sql import observations as _observations  # noqa: F401 - as above
 from pipelines_persistence.adapters.sql import projection_schema as _projection_schema  # noqa: F401 - as above
-from pipelines_persistence.adapters.sql.event_transactions import UnitOfWork
+from pipelines_persistence.adapters.sql.event_transactions import UnitOfWork, guarded
+from pipelines_persistence.adapters.sql.postgres_connections import postgres_engine
+from pipelines_persistence.configuration.resilience import DatabaseConfig
 from pipelines_persistence.errors import ConfigurationError, StorageError
 from pipelines_persistence.events import bucket_of
+from pipelines_persistence.resilience import Guard
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; equal to the head of `migrations/versions`, which a test asserts."""
 
 _MIGRATION_LOCK = 7_304_512_000  # an advisory lock's key: any number that nobody else uses
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, config: DatabaseConfig | None = None, *, guard: Guard | None = None) -> sa.Engine:
     """Return an engine for an up-to-date database.
 
     Args:
         url: `sqlite:///path`, or `postgresql://user:password@host/name`, which is spoken to by psycopg 3.
+        config: pool and timeouts of a server.
+        guard: of a server: units of work go through it. A file needs none.
 
     Raises:
-        ConfigurationError: the URL names a database that is not supported or whose driver is not installed.
+        ConfigurationError: the URL names a database that is not supported, whose driver is not installed, or which
+            refuses the log-in.
         StorageError: it cannot be opened, written or migrated.
         DatabaseUnavailable: its server does not answer.
+        CircuitOpen: its server failed too often a moment ago.
     """
-    engine = _engine(url)
+    engine = _engine(url, config or DatabaseConfig())
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    # A server may answer in a moment; a file that cannot be opened stays so.
-    with storage_errors(engine) if engine.dialect.name == "sqlite" else UnitOfWork(engine).errors():
-        if _revision(engine) != HEAD:
-            _migrate(engine)
+        with storage_errors(engine):  # a file that cannot be opened stays so
+            _update(engine)
+        return engine
+    if guard:
+        guarded(engine, guard)
+    try:
+        UnitOfWork(engine).alone(_update)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def _update(engine: sa.Engine) -> None:
+    if _revision(engine) != HEAD:
+        _migrate(engine)
 
 
 @contextmanager
@@ -70,7 +89,7 @@ def storage_errors(engine: sa.Engine) -> Iterator[None]:
         ) from error
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, config: DatabaseConfig) -> sa.Engine:
     try:
         parsed = _discreet(sa.make_url(url))
         if parsed.drivername in {"postgres", "postgresql"}:
@@ -80,7 +99,9 @@ def _engine(url: str) -> sa.Engine:
             raise ConfigurationError(
                 f"{parsed.drivername!r} databases are not supported: use sqlite or postgresql"
             )
-        return sa.create_engine(parsed)
+        return (
+            postgres_engine(parsed, config) if "postgresql" in parsed.drivername else sa.create_engine(parsed)
+        )
     except ImportError as error:
         raise ConfigurationError(
             f"the driver of {parsed.drivername!r} is not installed: pip install 'pipelines-persistence[postgres]'"
@@ -135,6 +156,8 @@ def _migrate(engine: sa.Engine) -> None:
     # One transaction, taken as a writer: a second process waits here and then finds nothing to do.
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            # However long it takes: to wait for another process that migrates, and to change large tables.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         attributes: dict[str, Any] = config.attributes
         attributes["connection"] = connection

@@ -4,19 +4,45 @@ To have SQLAlchemy build and run one would cost as much as its rows.
 """
 
 import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from pipelines_persistence.adapters.sql.event_rows import Filter, Part
 from pipelines_persistence.adapters.sql.event_schema import to_micros
-from pipelines_persistence.events import Clock, Cursor
+from pipelines_persistence.events import Clock, Cursor, StoredEvent, aware
+from pipelines_persistence.events.appending import MOST
 
 Query = tuple[str, list[Any]]
+
+PAGE = 1000
+"""Events that are read at a time."""
 
 _CONTENT = "type, data, schema_version, occurred_at, correlation_id, causation_id, actor"
 _SQLITE = f"stream, version, position, recorded_at, id, {_CONTENT}"
 _POSTGRES = f"stream, version, epoch, transaction_id, position, recorded_at, id::text, {_CONTENT}"
 _PLACE = "epoch, transaction_id, position"
 _CURSOR = "(%s::integer, %s::bigint, %s::bigint)"
+
+
+def stream_pages(
+    page: Callable[[Part], list[StoredEvent]],
+    stream: str,
+    versions: tuple[int, int | None],
+    as_of: datetime | Cursor | None,
+    clock: Clock,
+    *,
+    backwards: bool,
+) -> Iterator[StoredEvent]:
+    """Walk a stream by what returns a part of it; see `EventStore.read`. The versions are the first and the last."""
+    moment = aware(as_of) if isinstance(as_of, datetime) else as_of
+    first, last = versions[0], MOST if versions[1] is None else versions[1]
+    while first <= last:
+        found = page(Part(stream, first, last, moment, clock, backwards, PAGE))
+        yield from found
+        if len(found) < PAGE:
+            return
+        first, last = (first, found[-1].version - 1) if backwards else (found[-1].version + 1, last)
 
 
 def sqlite_page(wanted: Filter) -> Query:

@@ -8,7 +8,9 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from pipelines_persistence.adapters.sql.event_appending import write_events
 from pipelines_persistence.adapters.sql.event_import import Importer
+from pipelines_persistence.adapters.sql.event_pages import PAGE, stream_pages
 from pipelines_persistence.adapters.sql.event_postgres import PostgresBackend
 from pipelines_persistence.adapters.sql.event_rows import (
     FARTHEST,
@@ -16,10 +18,7 @@ from pipelines_persistence.adapters.sql.event_rows import (
     Backend,
     Filter,
     Part,
-    Row,
-    new_row,
 )
-from pipelines_persistence.adapters.sql.event_schema import events, snapshots
 from pipelines_persistence.adapters.sql.event_sqlite import SqliteBackend
 from pipelines_persistence.adapters.sql.event_tail import Tail
 from pipelines_persistence.adapters.sql.event_transactions import Sleep, Taken, UnitOfWork
@@ -39,13 +38,11 @@ from pipelines_persistence.events import (
     NewEvent,
     Partition,
     StoredEvent,
-    aware,
 )
-from pipelines_persistence.events.appending import MOST, admit, admit_stream, admit_type, expect, settle
+from pipelines_persistence.events.appending import admit, admit_stream, admit_type, settle
 
 END = Cursor(2**31 - 1, FARTHEST, FARTHEST)
 
-_PAGE = 1000
 _RACES = 64  # lost in a row by an append that expects nothing
 
 
@@ -110,15 +107,11 @@ class SqlEventStore:
         backwards: bool = False,
     ) -> Iterator[StoredEvent]:
         """See `EventStore`."""
-        moment = aware(as_of) if isinstance(as_of, datetime) else as_of
-        first, last = from_version, to_version if to_version is not None else MOST
-        while first <= last:
-            part = Part(stream, first, last, moment, clock, backwards, _PAGE)
-            page = self._work.read(partial(self._backend.stream_page, part=part))
-            yield from page
-            if len(page) < _PAGE:
-                return
-            first, last = (first, page[-1].version - 1) if backwards else (page[-1].version + 1, last)
+
+        def page(part: Part) -> list[StoredEvent]:
+            return self._work.read(partial(self._backend.stream_page, part=part))
+
+        return stream_pages(page, stream, (from_version, to_version), as_of, clock, backwards=backwards)
 
     def read_all(
         self,
@@ -130,7 +123,7 @@ class SqlEventStore:
         backwards: bool = False,
     ) -> Iterator[StoredEvent]:
         """See `EventStore`."""
-        wanted = Filter(after, until or END, types, categories, _PAGE, backwards)
+        wanted = Filter(after, until or END, types, categories, PAGE, backwards)
         for batch in self._tail.backwards(wanted) if backwards else self._tail.batches(wanted):
             yield from batch.events
 
@@ -142,7 +135,7 @@ class SqlEventStore:
         types: Collection[str] = (),
         categories: Collection[str] = (),
         partition: Partition | None = None,
-        limit: int = _PAGE,
+        limit: int = PAGE,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
         return self._tail.batches(Filter(after, until or END, types, categories, limit, partition=partition))
@@ -168,7 +161,7 @@ class SqlEventStore:
         types: Collection[str] = (),
         categories: Collection[str] = (),
         partition: Partition | None = None,
-        limit: int = _PAGE,
+        limit: int = PAGE,
         poll: float = 1.0,
     ) -> Iterator[Batch]:
         """See `EventStore`."""
@@ -198,7 +191,9 @@ class SqlEventStore:
     def _write(self, appends: Sequence[Append], closing: str = "") -> list[Appended]:
         for attempt in range(_RACES):
             try:
-                result = self._work.write(lambda connection: self._attempt(connection, appends, closing))
+                result = self._work.write(
+                    lambda connection: write_events(self._backend, connection, appends, closing)
+                )
             except (Taken, ConcurrencyConflict, StreamClosed) as refusal:
                 # The first of two equal calls may have succeeded without its caller hearing of it.
                 if (first := self._settled(appends)) is not None:
@@ -213,28 +208,6 @@ class SqlEventStore:
         raise DatabaseUnavailable(
             f"{_RACES} other writers were faster at {appends[0].stream!r}: try again later"
         )
-
-    def _attempt(self, connection: sa.Connection, appends: Sequence[Append], closing: str) -> list[Appended]:
-        count = sum(len(append.events) for append in appends)
-        opening = self._backend.open(connection, [append.stream for append in appends], count)
-        rows: list[Row] = []
-        # In one order for all writers, so that two of them seldom wait for each other.
-        for append in sorted(appends, key=lambda append: append.stream):
-            head = opening.heads.get(append.stream, NO_HEAD)
-            may_close = closing == TOMBSTONED and head.type == ARCHIVED
-            expect(append, head.version, "" if may_close else head.type)
-            recorded_at = max(opening.now, head.recorded_at)  # in a stream it never runs backwards
-            rows.extend(
-                new_row(append.stream, version, event, recorded_at)
-                for version, event in enumerate(append.events, head.version + 1)
-            )
-        cursor = self._backend.insert(connection, opening, rows)
-        if closing == TOMBSTONED:
-            stream, _, version, *_ = rows[0]
-            connection.execute(events.delete().where(events.c.stream == stream, events.c.version < version))
-            connection.execute(snapshots.delete().where(snapshots.c.stream == stream))
-        versions = {stream: version for stream, _, version, *_ in rows}
-        return [Appended(append.stream, versions[append.stream], cursor) for append in appends]
 
     def _settled(self, appends: Sequence[Append]) -> list[Appended] | None:
         ids = [event.id for append in appends for event in append.events]

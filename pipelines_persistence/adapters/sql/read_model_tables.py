@@ -1,6 +1,6 @@
-"""The tables of a read model in SQL: how they are made, and how their rows are written and read in bulk.
+"""Tables in SQL: how they are made, asked and changed, and how those of a read model are written and read in bulk.
 
-Through the driver, and not through SQLAlchemy's rows: a projection spends its time here.
+The latter through the driver, and not through SQLAlchemy's rows: a projection spends its time here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
-from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.adapters.sql.conditions import Dialect, Sql
 from pipelines_persistence.events import decode, encode
-from pipelines_persistence.projections.ports import Conditions
-from pipelines_persistence.projections.rows import RowRefused
-from pipelines_persistence.projections.tables import Column, Key, Kind, Table
+from pipelines_persistence.repositories.conditions import Condition
+from pipelines_persistence.repositories.ordering import Term
+from pipelines_persistence.repositories.rows import RowRefused
+from pipelines_persistence.repositories.tables import Column, Key, Kind, Table
 
 _TYPES = {
     "sqlite": {
@@ -44,11 +44,10 @@ _FROM_JSON = {
     Kind.JSON: "json",
 }
 _json = msgspec.json.Encoder(decimal_format="string")
-_CHUNK = 1000
 
 
 class SqlTable:
-    """A table of one build."""
+    """A table in the database: one of a build, or one's own."""
 
     def __init__(self, table: Table[Any], name: str, dialect: str) -> None:
         """Take the declaration, the name in the database, and which database it is."""
@@ -56,6 +55,7 @@ class SqlTable:
         self.name = name
         self._is_postgres = dialect == "postgresql"
         self._types = _TYPES[dialect]
+        self._dialect = Dialect(dialect, self._compared)
         self._names = ", ".join(f'"{column.name}"' for column in table.columns)
         self._key = [f'"{name}"' for name in table.key]
         # Only for the columns that need one: most do not, and this is done for every row.
@@ -107,7 +107,7 @@ class SqlTable:
             else:
                 # A statement for each is faster here than any list of keys.
                 found = [row for key in keys if (row := cursor.execute(self._load, key).fetchone())]
-        return [self._struct(row) for row in found]
+        return [self.struct(row) for row in found]
 
     def from_end(self, driver: Any, prefix: Key, offset: int, limit: int) -> list[Any]:  # noqa: ANN401 - as above
         """Return rows whose key begins with a prefix, the greatest first."""
@@ -118,25 +118,66 @@ class SqlTable:
             f"LIMIT {int(limit)} OFFSET {int(offset)}"
         )
         with _refusing(driver) as cursor:
-            return [self._struct(row) for row in cursor.execute(query, prefix).fetchall()]
+            return [self.struct(row) for row in cursor.execute(query, prefix).fetchall()]
 
-    def page(self, connection: sa.Connection, where: Conditions, limit: int | None) -> Iterator[Any]:
-        """Walk rows in the table's order, a page at a time."""
-        conditions = [self._condition(name, value) for name, value in where.items()]
-        clause = " AND ".join(text for text, _ in conditions) or "1 = 1"
-        parameters = tuple(value for _, value in conditions)
-        order = [
-            f'"{name.lstrip("-")}"{" DESC" if name.startswith("-") else ""}' for name in self.table.order
-        ]
-        query = (
-            f'SELECT {self._names} FROM "{self.name}" WHERE {clause} ORDER BY {", ".join([*order, *self._key])}'  # noqa: S608 - names were checked, values are bound
-            f"{'' if limit is None else f' LIMIT {int(limit)}'}"
+    def select(self, condition: Condition, order: Sequence[Term], limit: int | None = None) -> Sql:
+        """Return the query for the rows of a condition, in an order; `struct` makes rows of what it finds."""
+        where, values = self._dialect.condition(condition)
+        end = "" if limit is None else f" LIMIT {int(limit)}"
+        return (
+            f'SELECT {self._names} FROM "{self.name}" WHERE {where} ORDER BY {self._dialect.order(order)}{end}',  # noqa: S608 - names were checked, values are bound
+            values,
         )
-        result = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK).exec_driver_sql(
-            query, parameters
+
+    def select_first(self, condition: Condition, per: Sequence[str], order: Sequence[Term], most: int) -> Sql:
+        """Return the query for the first rows of each group that agrees in some columns."""
+        where, values = self._dialect.condition(condition)
+        by, group = self._dialect.order(order), ", ".join(f'"{name}"' for name in per)
+        ranked = (
+            f'SELECT {self._names}, row_number() OVER (PARTITION BY {group} ORDER BY {by}) AS "_rank" '  # noqa: S608 - as above
+            f'FROM "{self.name}" WHERE {where}'
         )
-        for row in result:
-            yield self._struct(tuple(row))
+        return (
+            f'SELECT {self._names} FROM ({ranked}) AS ranked WHERE "_rank" <= {int(most)} ORDER BY "_rank"',  # noqa: S608 - as above
+            values,
+        )
+
+    def total(self, condition: Condition) -> Sql:
+        """Return the query for the number of rows of a condition."""
+        where, values = self._dialect.condition(condition)
+        return f'SELECT count(*) FROM "{self.name}" WHERE {where}', values  # noqa: S608 - as above
+
+    def any(self, condition: Condition) -> Sql:
+        """Return the query for whether there is a row of a condition."""
+        where, values = self._dialect.condition(condition)
+        return f'SELECT EXISTS (SELECT 1 FROM "{self.name}" WHERE {where})', values  # noqa: S608 - as above
+
+    def insert(self, row: Any) -> Sql:  # noqa: ANN401 - a row of any table
+        """Return what adds a row, and does nothing where there is one of its key."""
+        values, key = ", ".join(self._marks()), ", ".join(self._key)
+        into = f'INSERT INTO "{self.name}" ({self._names})'
+        return f"{into} VALUES ({values}) ON CONFLICT ({key}) DO NOTHING", tuple(self._values(row))
+
+    def replace(self, row: Any, condition: Condition) -> Sql:  # noqa: ANN401 - as above
+        """Return what writes a row in place of those of a condition."""
+        where, values = self._dialect.condition(condition)
+        names = [f'"{column.name}"' for column in self.table.columns]
+        change = ", ".join(f"{name} = {mark}" for name, mark in zip(names, self._marks(), strict=True))
+        return f'UPDATE "{self.name}" SET {change} WHERE {where}', (*self._values(row), *values)  # noqa: S608 - as above
+
+    def remove(self, condition: Condition) -> Sql:
+        """Return what removes the rows of a condition."""
+        where, values = self._dialect.condition(condition)
+        return f'DELETE FROM "{self.name}" WHERE {where}', values  # noqa: S608 - as above
+
+    def struct(self, values: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
+        """Return what a query found as a row."""
+        if self._decoders:
+            values = list(values)
+            for place, decoder in self._decoders:
+                if values[place] is not None:
+                    values[place] = decoder(values[place])
+        return self.table.row(*values)
 
     @cached_property
     def _upsert(self) -> str:
@@ -172,13 +213,14 @@ class SqlTable:
                 values[place] = encoder(values[place])
         return values
 
-    def _struct(self, values: Sequence[Any]) -> Any:  # noqa: ANN401 - as above
-        if self._decoders:
-            values = list(values)
-            for place, decoder in self._decoders:
-                if values[place] is not None:
-                    values[place] = decoder(values[place])
-        return self.table.row(*values)
+    def _marks(self) -> list[str]:
+        json = "%s::json" if self._is_postgres else "?"
+        return [json if column.kind is Kind.JSON else self._mark for column in self.table.columns]
+
+    def _compared(self, column: Column, value: Any) -> Any:  # noqa: ANN401 - of any column
+        # A JSON value is compared by its text, which a condition has already.
+        encoder = None if column.kind is Kind.JSON else self._encoder(column)
+        return encoder(value) if encoder else value
 
     def _encoder(self, column: Column) -> Callable[[Any], Any] | None:
         if column.kind is Kind.JSON:
@@ -199,45 +241,6 @@ class SqlTable:
         if column.kind is Kind.BOOLEAN:
             return bool
         return column.type if column.kind is Kind.TEXT and column.type is not str else None
-
-    def _condition(self, name: str, value: object) -> tuple[str, Any]:
-        columns = {column.name: column for column in self.table.columns}
-        if name not in columns:
-            raise ConfigurationError(f"there is no column {name!r}: there are {', '.join(columns)}")
-        column = columns[name]
-        try:
-            return self._compare(column, value)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise ConfigurationError(f"{value!r} does not fit the column {name!r}: {error}") from error
-
-    def _compare(self, column: Column, value: object) -> tuple[str, Any]:
-        if column.kind is not Kind.JSON:
-            kind = {Kind.INTEGER: int, Kind.FLOAT: float, Kind.BOOLEAN: bool, Kind.MOMENT: datetime}.get(
-                column.kind, str
-            )
-            typed: object = msgspec.convert(value, kind, strict=False)
-            if isinstance(typed, int) and not -(2**63) <= typed < 2**63:
-                raise ValueError("it has more than 64 bits")
-            encoder = self._encoder(column)
-            return f'"{column.name}" = {self._mark}', encoder(typed) if encoder else typed
-        # A text from the command line may mean the text or the number.
-        texts = [encode(item).decode() for item in _readings(value)]
-        if self._is_postgres:
-            return f'"{column.name}"::jsonb @> ANY(%s::jsonb[])', [f"[{text}]" for text in texts]
-        wanted = "SELECT value FROM json_each(?)"
-        return (
-            f'EXISTS (SELECT 1 FROM json_each("{column.name}") WHERE value IN ({wanted}))',  # noqa: S608 - the name was checked
-            f"[{', '.join(texts)}]",
-        )
-
-
-def _readings(value: object) -> list[object]:
-    if not isinstance(value, str):
-        return [value]
-    try:
-        return [value, msgspec.json.decode(value, type=bool | int | float)]
-    except msgspec.DecodeError:
-        return [value]
 
 
 class _refusing:  # noqa: N801 - used as a function is, and faster than a generator

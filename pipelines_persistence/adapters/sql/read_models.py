@@ -6,15 +6,19 @@ as the platform does. They are derived, so no migration knows them: a change is 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.build_records import BuildRecords, is_further
-from pipelines_persistence.adapters.sql.event_transactions import Sleep, UnitOfWork
+from pipelines_persistence.adapters.sql.event_transactions import Sleep
 from pipelines_persistence.adapters.sql.projection_schema import dead_letters
 from pipelines_persistence.adapters.sql.read_model_tables import SqlTable
+from pipelines_persistence.adapters.sql.repositories import SqlReader
 from pipelines_persistence.adapters.sql.schema import metadata
+from pipelines_persistence.adapters.sql.transactions import OwnTransactions
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.events import Cursor
 from pipelines_persistence.projections.declaring import Projection
@@ -22,13 +26,15 @@ from pipelines_persistence.projections.ports import (
     Build,
     BuildState,
     Checkpoint,
-    Conditions,
     DeadLetter,
     NotCaughtUp,
     Step,
+    build_of,
 )
 from pipelines_persistence.projections.rows import Unit
 from pipelines_persistence.projections.tables import Key, R, Table
+from pipelines_persistence.repositories import Reader, Relation, Specification
+from pipelines_persistence.repositories.ports import ALL
 
 _LOCK = 7_304_512_002  # an advisory lock's key: any number that nobody else uses
 _PATIENCE = "10s"  # that a swap waits for a reader of the view; others wait behind it
@@ -39,7 +45,7 @@ class SqlReadModels:
 
     def __init__(self, engine: sa.Engine, *, sleep: Sleep = time.sleep) -> None:
         """Take the engine; `close` disposes of it. `sleep` waits between two attempts, in seconds."""
-        self._work = UnitOfWork(engine, sleep)
+        self._work = OwnTransactions(engine, sleep)
         self._dialect = engine.dialect.name
         self._tables: dict[tuple[int, type], SqlTable] = {}
 
@@ -168,19 +174,23 @@ class SqlReadModels:
 
     # Reading
 
-    def rows(
-        self, build: Build, table: Table[Any], where: Conditions | None = None, limit: int | None = None
-    ) -> Iterator[Any]:
+    def repository(self, build: Build, table: Table[R]) -> Reader[R]:
         """See `ReadModels`."""
-        options = {"sqlite_begin": "DEFERRED"}
-        with self._work.errors(), self._work.engine.connect().execution_options(**options) as connection:
-            yield from self._table(build, table).page(connection, where or {}, limit)
+        return SqlReader(table, self._table(build, table), self._work, partial(self._located, build))
+
+    def rows(
+        self,
+        build: Build,
+        table: Table[R],
+        specification: Specification[R] = ALL,
+        limit: int | None = None,
+    ) -> Iterator[R]:
+        """See `ReadModels`."""
+        return islice(self.repository(build, table).walk(specification), limit)
 
     def count(self, build: Build, table: Table[Any]) -> int:
         """See `ReadModels`."""
-        query = f'SELECT count(*) FROM "{self._table(build, table).name}"'  # noqa: S608 - the name was checked
-        counted: int = self._work.read(lambda connection: connection.exec_driver_sql(query).scalar_one())
-        return counted
+        return self.repository(build, table).count()
 
     def close(self) -> None:
         """See `ReadModels`."""
@@ -194,6 +204,9 @@ class SqlReadModels:
             suffix = f"__{table.name}" if table.name else ""
             self._tables[key] = SqlTable(table, f"{build.projection}__{build.id}{suffix}", self._dialect)
         return self._tables[key]
+
+    def _located(self, build: Build, relation: Relation[Any]) -> SqlTable:
+        return self._table(build_of(self, build, relation), relation.table)
 
     def _records(self, connection: sa.Connection) -> BuildRecords:
         """Open the records for changing: one at a time, whichever process it is."""

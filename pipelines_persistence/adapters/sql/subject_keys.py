@@ -41,6 +41,7 @@ class SqlSubjectKeys:
         *,
         now: Callable[[], datetime] = _now,
         sleep: Sleep = time.sleep,
+        within: UnitOfWork | None = None,
     ) -> None:
         """Take the engine, whose owner closes it.
 
@@ -49,9 +50,10 @@ class SqlSubjectKeys:
             master: wraps the keys; without one, keys can only be forgotten.
             now: tells the time, aware.
             sleep: waits between two attempts, in seconds.
+            within: a transaction that is open, to make and find keys in; by default each call has its own.
         """
         self._engine = engine
-        self._work = UnitOfWork(engine, sleep)
+        self._work = within or UnitOfWork(engine, sleep)
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._master = master
         self._now = now

@@ -1,8 +1,10 @@
 """What was ingested, batch by batch, and what failed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -11,6 +13,7 @@ from pipelines_persistence.pipelines import IngestBatch, IngestBatchFailed, regi
 from pipelines_persistence.projections.declaring import Projection, on
 from pipelines_persistence.projections.rows import Models
 from pipelines_persistence.projections.tables import Table
+from pipelines_persistence.repositories import Catalog, NamedSpecification, Specification, field
 
 
 class Outcome(StrEnum):
@@ -43,6 +46,16 @@ class Batch(msgspec.Struct):
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FailedBatches(NamedSpecification[Batch]):
+    """Those that were not written."""
+
+    @property
+    def meaning(self) -> Specification[Batch]:
+        """See `NamedSpecification`."""
+        return field("outcome") == Outcome.FAILED
+
+
 class IngestHistory(Projection):
     """One row for each batch that was written or failed, the newest first."""
 
@@ -52,6 +65,7 @@ class IngestHistory(Projection):
     )
     by_stream = True
     registry = registry
+    specifications: ClassVar[Catalog] = {"failed_batches": FailedBatches}
 
     @on(IngestBatch)
     def written(self, batch: IngestBatch, event: StoredEvent, models: Models) -> None:

@@ -1,6 +1,8 @@
 """Pipelines at a glance: their status, tags, counts and last activity."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
@@ -18,7 +20,10 @@ from pipelines_persistence.pipelines import (
 )
 from pipelines_persistence.projections.declaring import Projection, on
 from pipelines_persistence.projections.rows import Models
+from pipelines_persistence.projections.shipped.ingest_history import IngestHistory
+from pipelines_persistence.projections.shipped.reasoning_timeline import ReasoningTimeline
 from pipelines_persistence.projections.tables import Table
+from pipelines_persistence.repositories import Catalog, NamedSpecification, Relation, Specification, field
 
 
 class Pipeline(msgspec.Struct):
@@ -48,6 +53,57 @@ class Pipeline(msgspec.Struct):
     tool_calls: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ActivePipelines(NamedSpecification[Pipeline]):
+    """Those of which more is expected to happen."""
+
+    @property
+    def meaning(self) -> Specification[Pipeline]:
+        """See `NamedSpecification`."""
+        return field("status").in_(status for status in PipelineStatus if not status.is_final)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPipelines(NamedSpecification[Pipeline]):
+    """Those that failed, as a whole or with some of their documents."""
+
+    @property
+    def meaning(self) -> Specification[Pipeline]:
+        """See `NamedSpecification`."""
+        return (field("status") == PipelineStatus.FAILED) | (field("failed_documents") > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesByTag(NamedSpecification[Pipeline]):
+    """Those that have a tag with this value."""
+
+    key: str
+    value: str
+
+    @property
+    def meaning(self) -> Specification[Pipeline]:
+        """See `NamedSpecification`."""
+        return field("tags").contains(f"{self.key}={self.value}")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesUpdatedSince(NamedSpecification[Pipeline]):
+    """Those of which something has happened at a moment or after it."""
+
+    moment: datetime
+
+    @property
+    def meaning(self) -> Specification[Pipeline]:
+        """See `NamedSpecification`."""
+        return field("last_activity") >= self.moment
+
+
+REASONING_STEPS = Relation(
+    "reasoning_steps", ReasoningTimeline.tables[0], by={"stream": "stream"}, source=ReasoningTimeline.name
+)
+BATCHES = Relation("batches", IngestHistory.tables[0], by={"stream": "stream"}, source=IngestHistory.name)
+
+
 class PipelineBoard(Projection):
     """One row for each pipeline. Events of other types count where their stream is a pipeline's."""
 
@@ -57,6 +113,13 @@ class PipelineBoard(Projection):
     )
     by_stream = True
     registry = registry
+    specifications: ClassVar[Catalog] = {
+        "active_pipelines": ActivePipelines,
+        "failed_pipelines": FailedPipelines,
+        "pipelines_by_tag": PipelinesByTag,
+        "pipelines_updated_since": PipelinesUpdatedSince,
+    }
+    relations = (REASONING_STEPS, BATCHES)
 
     @on(PipelineCreated)
     def created(self, created: PipelineCreated, event: StoredEvent, models: Models) -> None:

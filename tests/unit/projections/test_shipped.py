@@ -23,7 +23,15 @@ from pipelines_persistence.pipelines import (
 )
 from pipelines_persistence.projections import OnError, ProjectionRunner
 from pipelines_persistence.projections.catalog import configured_projections
+from pipelines_persistence.projections.ports import live_reader
 from pipelines_persistence.projections.shipped import SHIPPED, LiveEntities
+from pipelines_persistence.projections.shipped.pipeline_board import (
+    BATCHES,
+    REASONING_STEPS,
+    ActivePipelines,
+    PipelinesByTag,
+)
+from pipelines_persistence.repositories import named
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -254,3 +262,74 @@ def test_the_catalogue_holds_the_shipped_and_the_configured(tmp_path, monkeypatc
 def test_a_projection_that_cannot_be_made_is_refused_with_its_place(entry, message):
     with pytest.raises(ConfigurationError, match=message):
         configured_projections(EventsConfig.model_validate({"projections": entry}))
+
+
+def asked_of_the_board(log, text):
+    board = SHIPPED["pipeline_board"]
+    reader = live_reader(log.models, board(), board.tables[0])
+    return sorted(row.name for row in reader.walk(named(board.specifications, text)))
+
+
+def test_pipelines_are_found_by_specifications_with_names_of_their_own(log):
+    for minute, (name, tags, status) in enumerate(
+        [
+            ("Waiting", {"team": "search"}, None),
+            ("Running", {"team": "data"}, PipelineStatus.RUNNING),
+            ("Done", {"team": "search", "kind": "a,b"}, PipelineStatus.COMPLETED),
+            ("Broken", {}, PipelineStatus.FAILED),
+        ]
+    ):
+        log.add(f"pipeline-{name}", PipelineCreated(name, tags), minute=minute)
+        if status:
+            log.add(f"pipeline-{name}", PipelineStatusChanged(status), minute=minute)
+    log.add("pipeline-Done", IngestBatchFailed("docs", ("docs/c",), "malformed", "bad"), minute=9)
+    log.rows("pipeline_board")
+    assert asked_of_the_board(log, "active_pipelines") == ["Running", "Waiting"]
+    assert asked_of_the_board(log, "failed_pipelines") == ["Broken", "Done"]
+    assert asked_of_the_board(log, "pipelines_by_tag:team,search") == ["Done", "Waiting"]
+    assert asked_of_the_board(log, "pipelines_by_tag:kind,a,b") == ["Done"]
+    assert asked_of_the_board(log, "pipelines_updated_since:2026-01-01T13:02:00+01:00") == ["Broken", "Done"]
+    both = ActivePipelines() & ~PipelinesByTag("team", "data")
+    reader = live_reader(log.models, SHIPPED["pipeline_board"](), SHIPPED["pipeline_board"].tables[0])
+    assert [row.name for row in reader.walk(both)] == ["Waiting"]
+    assert [row.name for row in reader.walk() if both.holds(row)] == ["Waiting"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sleepy_pipelines", "no specification 'sleepy_pipelines': there are active_pipelines"),
+        ("active_pipelines:now", "takes no argument"),
+        ("pipelines_by_tag:team", "takes str,str"),
+        ("pipelines_updated_since:yesterday", "takes datetime"),
+        ("pipelines_updated_since:2026-01-01T12:00:00", "has no zone"),
+    ],
+)
+def test_a_specification_that_is_none_or_does_not_fit_says_what_would(log, text, message):
+    log.rows("pipeline_board")
+    with pytest.raises(ConfigurationError, match=message):
+        asked_of_the_board(log, text)
+
+
+def test_a_pipeline_comes_with_its_steps_and_batches(log):
+    log.add(
+        "pipeline-1",
+        PipelineCreated("Nightly", {}),
+        ReasoningStep("Draft", "one"),
+        ReasoningStep("Draft", "two"),
+    )
+    log.add("pipeline-1", IngestBatch("docs", ("docs/a",), 1))
+    log.add("pipeline-2", PipelineCreated("Other", {}))
+    for name in ("pipeline_board", "reasoning_timeline"):
+        log.rows(name)
+    board = SHIPPED["pipeline_board"]
+    reader = live_reader(log.models, board(), board.tables[0])
+    with pytest.raises(ConfigurationError, match="ingest_history was never built"):
+        reader.find(include=board.relations)
+    log.rows("ingest_history")
+    page = reader.find(order=["stream"], include=board.relations)
+    assert [[step.state_text for step in page.related(REASONING_STEPS, row)] for row in page.items] == [
+        ["one", "two"],
+        [],
+    ]
+    assert [[batch.ids for batch in page.related(BATCHES, row)] for row in page.items] == [[["docs/a"]], []]

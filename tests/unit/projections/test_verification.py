@@ -250,8 +250,8 @@ class Moving(MemoryReadModels):
         super().__init__()
         self.move, self.moves = (lambda: None), moves
 
-    def rows(self, build, table, where=None, limit=None):
-        found = list(super().rows(build, table, where, limit))
+    def rows(self, build, table):
+        found = list(super().rows(build, table))
         if self.moves and build.state is BuildState.LIVE:
             self.moves -= 1
             self.move()
