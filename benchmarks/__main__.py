@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import Figure
 
-SUITES = ("store", "ingestion", "embedding", "events", "projections")
+SUITES = ("store", "upsert", "ingestion", "embedding", "events", "projections", "breaker", "caching")
 
 
 def main() -> None:

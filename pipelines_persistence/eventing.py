@@ -61,7 +61,7 @@ class Eventing:
         self._settings = settings
         self._exits = exits
         self._guards = guards
-        self._cache = cache
+        self._open_cache = cache
 
     @cached_property
     def guards(self) -> "Guards":
@@ -69,6 +69,16 @@ class Eventing:
         from pipelines_persistence.resilience import Guards
 
         return self._guards or Guards(self._resilience)
+
+    @cached_property
+    def cache(self) -> "Cache":
+        """What keeps the answers of read models."""
+        from pipelines_persistence.adapters.caching import open_cache
+        from pipelines_persistence.configuration import CacheConfig
+
+        if self._open_cache:
+            return self._open_cache()
+        return open_cache(CacheConfig(backend="none"), self._settings.home, None)
 
     @property
     def _resilience(self) -> ResilienceConfig:
@@ -273,7 +283,7 @@ class Eventing:
         table = self.projection(name).projection.tables[0]
         build = live_build(self.models, name)
         reader = self.models.repository(build, table)
-        return CachedReader(reader, self.models, build, table, self._cache()) if self._cache else reader
+        return CachedReader(reader, self.models, build, table, self.cache)
 
     @cached_property
     def snapshots(self) -> "SnapshotStore":

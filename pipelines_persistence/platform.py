@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from pipelines_persistence.adapters.sql.ledger import SqlLedger
+    from pipelines_persistence.caching import Cache
     from pipelines_persistence.eventing import Eventing
     from pipelines_persistence.events import EventStore
     from pipelines_persistence.ingestion.engine import IndexEngine
-    from pipelines_persistence.ports import Embedder, EmbeddingCache, VectorStore
-    from pipelines_persistence.retrieval.search import Searcher
+    from pipelines_persistence.observations import ObservationHistory
+    from pipelines_persistence.ports import Embedder, EmbeddingCache, SparseEmbedder, VectorStore
+    from pipelines_persistence.resilience import Guards
+    from pipelines_persistence.retrieval.cached import CachedSearcher
 
 
 def docs_index(path: str) -> IndexConfig:
@@ -34,15 +37,26 @@ def docs_index(path: str) -> IndexConfig:
 class Platform(AbstractContextManager["Platform"]):
     """Opens adapters when they are first needed and closes them at the end."""
 
-    def __init__(self, settings: Settings | None = None, *, store: "VectorStore | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        store: "VectorStore | None" = None,
+        guards: "Guards | None" = None,
+        cache: "Cache | None" = None,
+    ) -> None:
         """Take the settings, by default from the environment.
 
         Args:
             settings: where things are.
-            store: a vector store to use, which its owner closes; by default the embedded one in the home.
+            store: a vector store to use, which its owner closes; by default the one that the settings name.
+            guards: of the dependencies, where they are shared with others; by default as configured.
+            cache: likewise; its owner closes it.
         """
         self.settings = settings or Settings()
         self._store = store
+        self._guards = guards
+        self._cache = cache
         self._embedders: dict[EmbeddingConfig, Embedder] = {}
         self._exits = ExitStack()
 
@@ -61,14 +75,27 @@ class Platform(AbstractContextManager["Platform"]):
 
     @cached_property
     def store(self) -> "VectorStore":
-        """The vector store."""
-        from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
+        """The vector store: a server where the settings name one, else the engine in the home."""
+        from pipelines_persistence.adapters.vector_stores import open_vector_store
 
         if self._store:
             return self._store
-        store = EdgeVectorStore(self.home / "qdrant")
+        store = open_vector_store(
+            self.home / "qdrant",
+            self.settings.configuration.qdrant,
+            self.settings.qdrant_url,
+            self.settings.qdrant_api_key,
+            self.guards["vector_store"],
+        )
         self._exits.callback(store.close)
         return store
+
+    @cached_property
+    def guards(self) -> "Guards":
+        """What stands between the platform and each dependency: retries and circuit breakers."""
+        from pipelines_persistence.resilience import Guards
+
+        return self._guards or Guards(self.settings.configuration.resilience)
 
     @cached_property
     def _database(self) -> "sa.Engine":
@@ -86,8 +113,8 @@ class Platform(AbstractContextManager["Platform"]):
         return ledger
 
     @cached_property
-    def cache(self) -> "EmbeddingCache":
-        """Vectors by text."""
+    def embeddings(self) -> "EmbeddingCache":
+        """Vectors by text: what was embedded once."""
         from pipelines_persistence.adapters.sql.embedding_cache import SqlEmbeddingCache
 
         return SqlEmbeddingCache(self._database)
@@ -97,7 +124,35 @@ class Platform(AbstractContextManager["Platform"]):
         """What deals with events."""
         from pipelines_persistence.eventing import Eventing
 
-        return Eventing(self.settings, self._exits)
+        return Eventing(self.settings, self._exits, self.guards, lambda: self.cache)
+
+    @cached_property
+    def cache(self) -> "Cache":
+        """What keeps answers of searches and read models, and embeddings of questions.
+
+        Raises:
+            ConfigurationError: see `open_cache`.
+        """
+        from pipelines_persistence.adapters.caching import open_cache
+
+        if self._cache:
+            return self._cache
+        url = self.settings.redis_url
+        cache = open_cache(
+            self.settings.configuration.cache,
+            self.home,
+            url.get_secret_value() if url else None,
+            self.guards["cache"],
+        )
+        self._exits.callback(cache.close)
+        return cache
+
+    @cached_property
+    def observations(self) -> "ObservationHistory":
+        """What was found when dependencies were looked at."""
+        from pipelines_persistence.adapters.sql.observations import SqlObservations
+
+        return SqlObservations(self._database)
 
     @property
     def events_database(self) -> "sa.Engine":
@@ -110,19 +165,31 @@ class Platform(AbstractContextManager["Platform"]):
         return self.eventing.store
 
     @cached_property
-    def searcher(self) -> "Searcher":
-        """Answers questions from any index."""
+    def searcher(self) -> "CachedSearcher":
+        """Answers questions from any index; what was asked before and still holds comes from the cache."""
+        from pipelines_persistence.caching import CachedQueryEmbedder
+        from pipelines_persistence.retrieval.cached import CachedSearcher
         from pipelines_persistence.retrieval.search import Searcher
 
-        return Searcher(self.store, self.ledger, self.embedder)
+        def embedder(config: EmbeddingConfig) -> CachedQueryEmbedder:
+            return CachedQueryEmbedder(self.embedder(config), self.cache)
+
+        searcher = Searcher(self.store, self.ledger, embedder, self.sparse_embedder)
+        return CachedSearcher(searcher, self.store, self.ledger, self.cache)
 
     def embedder(self, config: EmbeddingConfig) -> "Embedder":
         """Return the embedder of a configuration; one is made only once."""
         from pipelines_persistence.adapters.embedding import create_embedder
 
         if config not in self._embedders:
-            self._embedders[config] = create_embedder(config)
+            self._embedders[config] = create_embedder(config, self.guards.guard("embedder", config.backend))
         return self._embedders[config]
+
+    def sparse_embedder(self, config: IndexConfig) -> "SparseEmbedder | None":
+        """Return the sparse embedder of an index; None where it has none."""
+        from pipelines_persistence.adapters.embedding.bm25 import Bm25Embedder
+
+        return Bm25Embedder() if config.collection.sparse == "bm25" else None
 
     def index_config(self, name: str) -> IndexConfig:
         """Return the configuration of an index: from the file, or as it was made on the fly.
@@ -156,14 +223,23 @@ class Platform(AbstractContextManager["Platform"]):
         return IndexEngine(
             name=name,
             config=config,
-            sources=[open_source(self._outside_home(source, base), base) for source in config.sources],
+            sources=[
+                open_source(
+                    self._outside_home(source, base),
+                    base,
+                    guard=self.guards.guard("sources", f"{name}/{source.name}"),
+                    timeout=self.settings.configuration.resilience.sources.timeout,
+                )
+                for source in config.sources
+            ],
             parser=parser,
             embedder=self.embedder(config.embedding),
-            cache=self.cache,
+            cache=self.embeddings,
             store=self.store,
             ledger=self.ledger,
             lock=IndexLock(self.home / "locks", name),
             recorder=PipelineRecorder(lambda: self.eventing.store),
+            sparse=self.sparse_embedder(config),
         )
 
     def close(self) -> None:

@@ -5,14 +5,17 @@ Adapters implement them without inheriting; `tests/contract/` holds one suite fo
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pipelines_persistence.filters import Where
 from pipelines_persistence.records import (
     ChunkRecord,
     CollectionInfo,
     CollectionSpec,
     DocumentRecord,
     Draft,
+    FacetValue,
     Generation,
     Hit,
     Json,
@@ -22,8 +25,9 @@ from pipelines_persistence.records import (
     Points,
     RunRecord,
     RunState,
-    Scalar,
+    SnapshotInfo,
     SourceEntry,
+    SparseVector,
     StoredPoint,
 )
 
@@ -117,14 +121,48 @@ class Embedder(Protocol):
         """Return an array of shape (dimension,), float32."""
 
 
+class SparseEmbedder(Protocol):
+    """Turns texts into sparse vectors by their words. The store weighs the words by their rarity (IDF)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies everything that decides a vector."""
+
+    def embed_documents(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Return a vector for each text; one without any word has an empty vector."""
+
+    def embed_query(self, text: str) -> SparseVector:
+        """Return the vector of a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a search looks for: near a dense vector, or a sparse one, or both fused by rank (RRF).
+
+    Attributes:
+        vector: shape (dimension,), float32; None for a sparse search.
+        sparse: None for a dense search.
+        limit: the most hits.
+        where: which points may be hits.
+        candidates: how many each side of a fused search contributes.
+        rank_constant: the k of reciprocal rank fusion: a hit scores the sum of 1 / (k + its rank, from 1) over the sides;
+            Cormack, Clarke and Büttcher, SIGIR 2009.
+    """
+
+    vector: "NDArray[np.float32] | None" = None
+    sparse: SparseVector | None = None
+    limit: int = 10
+    where: Where = None
+    candidates: int = 100
+    rank_constant: int = 60
+
+
 class VectorStore(Protocol):
     """Collections of points, and aliases that name the one that readers see.
 
     `name` is a collection or an alias, except where a method says otherwise. Every method raises
-    `StoreUnavailable` when the store does not answer and `StoreError` when it refuses.
-
-    A `where` names payload keys, a dot descends into a mapping; a list matches if one of its elements does, and
-    numbers compare as numbers (1 equals 1.0).
+    `StoreUnavailable` when the store does not answer and `StoreError` when it refuses. What a `where` means stands in
+    `filters`.
     """
 
     def create(self, collection: str, spec: CollectionSpec) -> None:
@@ -133,7 +171,8 @@ class VectorStore(Protocol):
         Nothing happens if an equal one exists; other tuning or other payload indexes are applied to it.
 
         Raises:
-            StoreError: one of that name exists with another dimension or distance.
+            StoreError: one of that name exists with another dimension, distance, sparse vector or number of shards; or the store
+                made something else than was asked for.
         """
 
     def drop(self, collection: str) -> None:
@@ -160,7 +199,8 @@ class VectorStore(Protocol):
         """Write points, durably when this returns; those with the same id are replaced.
 
         Raises:
-            StoreError: a vector has a wrong dimension or is not finite; none was written.
+            StoreError: a vector has a wrong dimension or is not finite, or the points have sparse vectors and the collection has
+                not, or the other way round; none was written.
         """
 
     def set_payloads(self, name: str, payloads: Mapping[str, Payload]) -> None:
@@ -172,21 +212,30 @@ class VectorStore(Protocol):
     def retrieve(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
         """Return the points that exist among `ids`, in no particular order."""
 
-    def scroll(self, name: str, *, page: int = 1000, vectors: bool = False) -> Iterator[StoredPoint]:
-        """Walk over all points, `page` at a time, in the order of their ids."""
+    def scroll(
+        self, name: str, *, page: int = 1000, vectors: bool = False, where: Where = None
+    ) -> Iterator[StoredPoint]:
+        """Walk over the points that match, `page` at a time, in the order of their ids."""
 
-    def count(self, name: str, where: Mapping[str, Scalar] | None = None) -> int:
-        """Count exactly the points whose payload has all the values of `where`."""
+    def count(self, name: str, where: Where = None) -> int:
+        """Count exactly the points that match."""
 
-    def search(
-        self,
-        name: str,
-        vector: "NDArray[np.float32]",
-        *,
-        limit: int,
-        where: Mapping[str, Scalar] | None = None,
-    ) -> list[Hit]:
-        """Return the nearest points, best first, among those whose payload matches `where`."""
+    def facet(self, name: str, key: str, *, limit: int = 10, where: Where = None) -> list[FacetValue]:
+        """Count the points by the values of a payload field, the most frequent first, then by value.
+
+        Raises:
+            StoreError: the field has no payload index of type keyword, integer, bool or uuid.
+        """
+
+    def search(self, name: str, query: Query) -> list[Hit]:
+        """Return the nearest points, best first.
+
+        Raises:
+            StoreError: the query has no vector, one that does not fit, or a sparse one where the collection has none.
+        """
+
+    def search_batch(self, name: str, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of each query, in one call."""
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -197,6 +246,15 @@ class VectorStore(Protocol):
         Raises:
             IndexNotFound: there is no such collection.
         """
+
+    def snapshot(self, name: str) -> SnapshotInfo:
+        """Make a copy of a collection, kept by the store."""
+
+    def snapshots(self, name: str) -> list[SnapshotInfo]:
+        """The copies of a collection, the newest first."""
+
+    def delete_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a copy; nothing happens if there is none."""
 
     def close(self) -> None:
         """Release what is held; safe to call twice."""

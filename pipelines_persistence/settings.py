@@ -35,6 +35,15 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     """Wraps the keys of persons whose data is sealed: 32 bytes in Base64; several, separated by commas, to rotate."""
 
+    qdrant_url: SecretStr | None = None
+    """Of a Qdrant server, such as `http://localhost:6333` or `https://host:6333`; by default the engine in the home is used."""
+
+    qdrant_api_key: SecretStr | None = None
+    """What the Qdrant server wants to see."""
+
+    redis_url: SecretStr | None = None
+    """Of a Redis or Valkey server for the shared cache, such as `redis://:password@localhost:6379/0`."""
+
     def home_directory(self) -> Path:
         """Return the home, made if need be.
 
@@ -60,16 +69,19 @@ class Settings(BaseSettings):
     @property
     def indexes(self) -> dict[str, IndexConfig]:
         """The configured indexes; none if there is no file and nobody named one."""
-        if "config" not in self.model_fields_set and not self.config.exists():
-            return {}
-        return self.pipelines.indexes
+        return self.configuration.indexes
 
     @property
     def events(self) -> EventsConfig:
         """What is configured for events; the default if there is no file and nobody named one."""
+        return self.configuration.events
+
+    @property
+    def configuration(self) -> PipelinesConfig:
+        """The content of the configuration file, or the defaults if there is no file and nobody named one."""
         if "config" not in self.model_fields_set and not self.config.exists():
-            return EventsConfig()
-        return self.pipelines.events
+            return PipelinesConfig(events=EventsConfig())
+        return self.pipelines
 
     @cached_property
     def pipelines(self) -> PipelinesConfig:

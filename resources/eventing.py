@@ -7,7 +7,9 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field, SecretStr
 
+from pipelines_persistence.caching import Cache
 from pipelines_persistence.eventing import Eventing
+from pipelines_persistence.resilience import Guards
 from pipelines_persistence.settings import Settings
 
 
@@ -20,6 +22,8 @@ class EventingResource(dg.ConfigurableResource[Eventing]):
         default="",
         description="URL of another database. Give a `dg.EnvVar`, for the UI shows what is written here.",
     )
+    resilience: dg.ResourceDependency[Guards]
+    cache: dg.ResourceDependency[Cache]
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Eventing]:
@@ -28,4 +32,4 @@ class EventingResource(dg.ConfigurableResource[Eventing]):
         url = SecretStr(self.database_url) if self.database_url else None
         settings = Settings(home=Path(self.home), config=Path(self.config), database_url=url)
         with ExitStack() as exits:
-            yield Eventing(settings, exits)
+            yield Eventing(settings, exits, self.resilience, lambda: self.cache)

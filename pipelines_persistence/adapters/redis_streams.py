@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines_persistence.errors import ConfigurationError, SourceUnavailable
 from pipelines_persistence.events.feeds import Entry, EntryPage, feed_name
+from pipelines_persistence.resilience import Guard
 
 if TYPE_CHECKING:
     import redis
@@ -14,12 +15,16 @@ _TIMEOUT = 10.0  # seconds
 
 
 @contextlib.contextmanager
-def redis_streams(url: str, keys: Sequence[str]) -> Iterator[list["RedisStream"]]:
+def redis_streams(
+    url: str, keys: Sequence[str], *, guard: Guard | None = None, timeout: float = _TIMEOUT
+) -> Iterator[list["RedisStream"]]:
     """Open some streams of a server. Nothing is asked of it yet.
 
     Args:
         url: `redis://:password@host:6379/0`, `rediss://…` or `unix://…`.
         keys: of the streams.
+        guard: of the server: each page is read through it.
+        timeout: seconds for connecting, and for an answer.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -31,11 +36,10 @@ def redis_streams(url: str, keys: Sequence[str]) -> Iterator[list["RedisStream"]
     try:
         client = redis.Redis.from_url(
             url,
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
-            retry=Retry(
-                NoBackoff(), 1
-            ),  # for a connection that the server has closed meanwhile; who calls us waits
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # For a connection that the server has closed meanwhile; a guard tries again by itself.
+            retry=Retry(NoBackoff(), 0 if guard else 1),
         )
     except ValueError:
         # Without the cause, which quotes pieces of the URL.
@@ -44,15 +48,16 @@ def redis_streams(url: str, keys: Sequence[str]) -> Iterator[list["RedisStream"]
             "percent-encoded"
         ) from None
     with client:
-        yield [RedisStream(client, key) for key in keys]
+        yield [RedisStream(client, key, guard) for key in keys]
 
 
 class RedisStream:
     """See `EntryStream`."""
 
-    def __init__(self, client: "redis.Redis", key: str) -> None:
-        """Take the client, which its owner closes, and the key."""
+    def __init__(self, client: "redis.Redis", key: str, guard: Guard | None = None) -> None:
+        """Take the client, which its owner closes, the key, and the server's guard."""
         self._client = client
+        self._guard = guard
         self.name = key
 
     @property
@@ -61,7 +66,16 @@ class RedisStream:
         return feed_name(f"redis:{self._server}:{self.name}")
 
     def page(self, after: str, limit: int) -> EntryPage:
-        """See `EntryStream`; entries and facts are of one moment."""
+        """See `EntryStream`; entries and facts are of one moment.
+
+        Raises:
+            SourceUnavailable: the server does not answer.
+            CircuitOpen: it failed too often a moment ago.
+            ConfigurationError: it refuses, or the key is no stream.
+        """
+        return self._guard.call(lambda: self._page(after, limit)) if self._guard else self._page(after, limit)
+
+    def _page(self, after: str, limit: int) -> EntryPage:
         with self._explained():
             pipe = self._client.pipeline(transaction=True)
             pipe.xinfo_stream(self.name)

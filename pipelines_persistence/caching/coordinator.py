@@ -11,7 +11,7 @@ from pipelines_persistence.caching.entries import EntryMaker
 from pipelines_persistence.caching.fences import Fences
 from pipelines_persistence.caching.namespace import Surroundings, TieredNamespace
 from pipelines_persistence.caching.ports import Codec, Guard, LocalLevel, Namespace, SharedLevel, Unguarded
-from pipelines_persistence.caching.records import CacheState, Policy
+from pipelines_persistence.caching.records import CacheState, Policy, Stats, stats_by_namespace
 from pipelines_persistence.caching.shared import SharedSide
 from pipelines_persistence.errors import ConfigurationError
 
@@ -99,10 +99,25 @@ class TieredCache:
             stats = {name: counters.stats() for name, (counters, _) in sorted(self._namespaces.items())}
         return CacheState(self._backend, reach, self._shared.failures, entries, size, stats)
 
+    def totals(self) -> dict[str, Stats]:
+        """See `Cache`."""
+        with self._lock:
+            counters = {name: counted for name, (counted, _) in sorted(self._namespaces.items())}
+        news = {name: counted.untold() for name, counted in counters.items()}
+        known = self._shared.tally(
+            {f"{name}:{what}": count for name, counts in news.items() for what, count in counts.items()}
+        )
+        if known is None:
+            return {name: counted.stats() for name, counted in counters.items()}
+        for name, counted in counters.items():
+            counted.tell(news[name])
+        return stats_by_namespace(known)
+
     def close(self) -> None:
         """See `Cache`."""
-        if self._shared.level is not None:
-            self._shared.level.close()
+        if self._shared.is_started:
+            self.totals()  # so that others see what this process did
+        self._shared.close()
 
     # The listener of the shared level
 

@@ -1,9 +1,9 @@
 """The seams of the cache: what its users see, and what its levels are."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from pipelines_persistence.caching.records import CacheState, Entry, Fetched, Lease, Shared
+from pipelines_persistence.caching.records import CacheState, Entry, Fetched, Lease, Shared, Stats
 from pipelines_persistence.errors import TransientError
 
 T = TypeVar("T")
@@ -100,7 +100,13 @@ class Cache(Protocol):
         """Remove all entries that have one of these tags, in all namespaces and processes."""
 
     def state(self) -> CacheState:
-        """What it is and did."""
+        """What it is and did in this process."""
+
+    def totals(self) -> dict[str, Stats]:
+        """What all processes that share it did, by namespace: this one until now, the others when they were last asked or ended.
+
+        Without a shared level, or while it is down, the counts of this process.
+        """
 
     def close(self) -> None:
         """Release connections and threads; safe to call twice."""
@@ -169,6 +175,9 @@ class SharedLevel(Protocol):
 
     def drop_tags(self, tags: Sequence[str]) -> None:
         """Make all entries with these tags worthless; all others are told."""
+
+    def tally(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Add to the counts that all processes share, and return them."""
 
     def close(self) -> None:
         """Release connections and threads; safe to call twice."""

@@ -1,6 +1,7 @@
 """The values of the cache: what a level holds, what a load is allowed to do, and the policy."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -172,6 +173,16 @@ class Stats:
     def hit_rate(self) -> float:
         """Share of the lookups that did not load, 0 to 1; 0 where there was none."""
         return 1 - (self.misses + self.refreshes) / self.lookups if self.lookups else 0.0
+
+
+def stats_by_namespace(counts: Mapping[str, int]) -> dict[str, Stats]:
+    """Return counts by `namespace:count` as statistics by namespace; counts of later versions are left out."""
+    found: dict[str, dict[str, int]] = {}
+    for key, count in sorted(counts.items()):
+        name, _, what = key.rpartition(":")
+        if what in Stats.__dataclass_fields__:
+            found.setdefault(name, {})[what] = count
+    return {name: Stats(**known) for name, known in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

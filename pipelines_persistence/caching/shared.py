@@ -1,6 +1,6 @@
 """The shared level as the coordinator sees it: it answers, or it is not there. It never fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import TypeVar
@@ -75,6 +75,20 @@ class SharedSide:
         if not self._told(lambda level: level.drop_tags(tags)) and self.level is not None:
             with self._lock:
                 self._owed_tags.update(tags)
+
+    def tally(self, counts: Mapping[str, int]) -> dict[str, int] | None:
+        """See `SharedLevel`; None if it is not there."""
+        return self._ask(lambda level: level.tally(counts))
+
+    def close(self) -> None:
+        """Close the level."""
+        if self.level is not None:
+            self.level.close()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the level was ever needed."""
+        return self._started and self.level is not None
 
     def _ask(self, work: Callable[[SharedLevel], T]) -> T | None:
         level = self._ready()

@@ -1,12 +1,15 @@
 """`pipelines ingest`, `plan`, `search`, `status`, `doctor`: indexes of documents."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines_persistence.cli.common import Json, open_platform
 from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.filters import Filter, Match, both, parse_filter
+from pipelines_persistence.records import SearchMode
 
 if TYPE_CHECKING:
     from pipelines_persistence.configuration import IndexConfig
@@ -80,14 +83,25 @@ def search(
             help="key=value that a hit must have; may be repeated. Values are typed: 3, true, text."
         ),
     ] = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", help="A filter in Qdrant's JSON syntax; a hit must match it and every --where."
+        ),
+    ] = None,
+    mode: Annotated[
+        SearchMode | None,
+        typer.Option(help="By meaning, by words, or by both; by default by all that the index has."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search an index."""
     from pipelines_persistence import console
 
     with open_platform(as_json) as platform:
-        conditions = dict(_condition(item) for item in where or ())
-        hits = platform.searcher.search(query, index or _only_index(platform), limit=limit, where=conditions)
+        conditions = _where(where or (), filter_)
+        name = index or _only_index(platform)
+        hits = platform.searcher.search(query, name, limit=limit, where=conditions, mode=mode)
         if as_json:
             console.print_json({"hits": [{"score": hit.score, **hit.payload} for hit in hits]})
         else:
@@ -107,12 +121,26 @@ def status(as_json: Json = False) -> None:
             console.show_status(indexes)
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    last: Annotated[
+        int | None,
+        typer.Option("--history", min=1, help="Show the last N observations of each dependency instead."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check each dependency: its version and its health. Exit code 1 if one is not well."""
     from pipelines_persistence import console
-    from pipelines_persistence.health import diagnose
+    from pipelines_persistence.health import diagnose, history
 
     with open_platform(as_json) as platform:
+        if last is not None:
+            seen = history(platform, last)
+            columns = ["observed_at", "name", "status", "latency", "detail"]
+            if as_json:
+                console.print_json({"history": seen})
+            else:
+                console.show_table("observations", columns, [[one[key] for key in columns] for one in seen])
+            return
         checks = diagnose(platform)
         healthy = all(check["status"] != "failed" for check in checks)
         if as_json:
@@ -176,6 +204,23 @@ def _only_index(platform: "Platform") -> str:
     if len(names) == 1 or "docs" in names or not names:
         return names[0] if len(names) == 1 else "docs"
     raise ConfigurationError(f"there are several indexes, choose one with --index: {', '.join(names)}")
+
+
+def _where(items: Sequence[str], text: str | None) -> Filter:
+    """Join what the options ask for."""
+    equal = Filter(must=tuple(Match(*_condition(item)) for item in items))
+    if text is None:
+        return equal
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f'--filter is no JSON ({error}): write it like {{"must": [{{"key": "page", "range": {{"gte": 3}}}}]}}'
+        ) from error
+    try:
+        return both(equal, parse_filter(value))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--filter: {error}") from error
 
 
 def _condition(item: str) -> "tuple[str, Scalar]":

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from pipelines_persistence.configuration.cache import CacheConfig
 from pipelines_persistence.configuration.events import (
     EventsConfig,
     PersonalConfig,
@@ -11,6 +12,7 @@ from pipelines_persistence.configuration.events import (
     RedisConfig,
     SnapshotConfig,
 )
+from pipelines_persistence.configuration.health import HealthConfig
 from pipelines_persistence.configuration.indexes import (
     BACKENDS,
     DEFAULT_MODEL,
@@ -24,22 +26,36 @@ from pipelines_persistence.configuration.indexes import (
     SourceConfig,
 )
 from pipelines_persistence.configuration.model import Model, Name
+from pipelines_persistence.configuration.qdrant import QdrantConfig
+from pipelines_persistence.configuration.resilience import (
+    BreakerConfig,
+    DependencyConfig,
+    ResilienceConfig,
+    RetryConfig,
+)
 
 __all__ = [
     "BACKENDS",
     "DEFAULT_MODEL",
+    "BreakerConfig",
+    "CacheConfig",
     "ChunkingConfig",
     "CollectionConfig",
     "DeletionGuard",
+    "DependencyConfig",
     "EmbeddingConfig",
     "EventsConfig",
+    "HealthConfig",
     "HnswConfig",
     "IndexConfig",
     "LimitsConfig",
     "PersonalConfig",
     "PipelinesConfig",
     "ProjectionConfig",
+    "QdrantConfig",
     "RedisConfig",
+    "ResilienceConfig",
+    "RetryConfig",
     "SnapshotConfig",
     "SourceConfig",
 ]
@@ -53,6 +69,18 @@ class PipelinesConfig(Model):
 
     events: EventsConfig = EventsConfig()
     """Event streams, and what is projected from them."""
+
+    qdrant: QdrantConfig = QdrantConfig()
+    """How a Qdrant server is spoken to, where there is one."""
+
+    cache: CacheConfig = CacheConfig()
+    """Caches of searches, read models and the embeddings of queries."""
+
+    resilience: ResilienceConfig = ResilienceConfig()
+    """Retries and circuit breakers, for each dependency."""
+
+    health: HealthConfig = HealthConfig()
+    """What is observed of each dependency, and from when on it is worth a warning."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -113,16 +113,48 @@ class CollectionConfig(Model):
     """Payload field or metadata key to the type of its index, for fast filters: keyword, integer, float, bool,
     datetime, uuid, text or geo."""
 
+    sparse: Literal["none", "bm25"] = "none"
+    """`bm25` keeps a sparse vector of each chunk's words beside the dense one, for sparse and hybrid search. Part of the
+    fingerprint."""
+
+    tenant: str = Field(default="", examples=["customer"])
+    """The payload field or metadata key that divides the collection among tenants; the store keeps each tenant's points
+    together."""
+
+    shards: int | None = Field(default=None, ge=1, le=1024)
+    """Shards of the collection, fixed when it is made; a Qdrant cluster only."""
+
+    replicas: int | None = Field(default=None, ge=1, le=64)
+    """Copies of each shard; a Qdrant cluster only."""
+
+    write_consistency: int | None = Field(default=None, ge=1, le=64)
+    """How many copies have to confirm a write; a Qdrant cluster only."""
+
     def spec(self, dimension: int) -> CollectionSpec:
         """Return what the store is asked for, given the dimension of the embedder."""
+        tenant = payload_key(self.tenant) if self.tenant else ""
+        indexes = {payload_key(key): kind for key, kind in self.payload_indexes.items()}
         return CollectionSpec(
             dimension=dimension,
             distance=self.distance,
             hnsw=HnswSpec(**self.hnsw.model_dump()),
             quantization=self.quantization,
             on_disk=self.on_disk,
-            payload_indexes={payload_key(key): kind for key, kind in self.payload_indexes.items()},
+            payload_indexes=indexes | ({tenant: "keyword"} if tenant else {}),
+            sparse=self.sparse != "none",
+            tenant=tenant,
+            shards=self.shards,
+            replicas=self.replicas,
+            write_consistency=self.write_consistency,
         )
+
+    @model_validator(mode="after")
+    def _tenant_is_a_word(self) -> Self:
+        if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
+            raise ValueError(
+                f"the tenant {self.tenant!r} has an index of type keyword, not {self.payload_indexes[self.tenant]}"
+            )
+        return self
 
 
 class LimitsConfig(Model):
@@ -192,6 +224,10 @@ class IndexConfig(Model):
 
     sample_query: str = "How do I get started?"
     """Asked after each run; the answers are shown in the UI."""
+
+    warm_queries: tuple[str, ...] = Field(default=(), examples=[["How do I ask for leave?"]])
+    """Questions whose answers are put into the cache after each run, so that nobody has to wait; the sample query by
+    default."""
 
     @model_validator(mode="after")
     def _unique_sources(self) -> Self:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import dagster as dg
 
+from pipelines_persistence.defs.resilience import resilience_in_log
 from pipelines_persistence.errors import PipelinesError, RunCancelled, TransientError
 from pipelines_persistence.ingestion.engine import Notify
 from pipelines_persistence.ingestion.report import Report
@@ -34,7 +35,7 @@ def supervising(
     """Yield what is told of the progress, for the block that does the work of a step.
 
     A cancellation from the UI waits until the batch at hand is written and recorded, and is then handed back
-    to Dagster, which marks the run as cancelled.
+    to Dagster, which marks the run as cancelled. What guards do meanwhile is in the run's log and in the asset's metadata.
 
     Args:
         context: of the step.
@@ -42,17 +43,18 @@ def supervising(
 
     Raises:
         dagster.Failure: with the message of a permanent error.
-        dagster.RetryRequested: for a transient error. Not by a `RetryPolicy` on the asset: that would retry a step
+        dagster.RetryRequested: for a transient error, an open circuit among them. Not by a `RetryPolicy` on the asset: that would retry a step
             that is being cancelled as well.
     """
-    with deferred_interrupts(hand_back=True) as pending:
+    with resilience_in_log(context), deferred_interrupts(hand_back=True) as pending:
         try:
             yield _reporter(context, pending, in_words)
         except RunCancelled as cancelled:
             context.log.warning(str(cancelled))
             raise
         except TransientError as error:
-            wait = FIRST_WAIT * 2**context.retry_number
+            # A server that asks for more time gets it, and so does a circuit that is open.
+            wait = max(FIRST_WAIT * 2**context.retry_number, error.retry_after or 0.0)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from _failure(error)
         except PipelinesError as error:
             raise _failure(error) from error

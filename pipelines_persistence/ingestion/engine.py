@@ -25,6 +25,7 @@ from pipelines_persistence.ports import (
     RunRecorder,
     RunRecording,
     Source,
+    SparseEmbedder,
     VectorStore,
 )
 from pipelines_persistence.records import Generation, GenerationState, Json, Outcome
@@ -44,6 +45,7 @@ class IndexEngine:
     Attributes:
         lock: entered for the whole of `ingest`; raises `IndexBusy` when another run holds the index.
         recorder: keeps the history of each `ingest`.
+        sparse: gives each point a sparse vector beside the dense one; None where the configuration asks for none.
     """
 
     name: str
@@ -56,6 +58,7 @@ class IndexEngine:
     ledger: Ledger
     lock: AbstractContextManager[object]
     recorder: RunRecorder = SILENT
+    sparse: SparseEmbedder | None = None
 
     @property
     def chunker(self) -> Chunker:
@@ -75,6 +78,8 @@ class IndexEngine:
             "payload": PAYLOAD_VERSION,
             "distance": self.config.collection.distance,
         }
+        if self.sparse:  # only then, so that an index without keeps the fingerprint it was built under
+            parts["sparse"] = self.sparse.fingerprint
         return value_hash(parts)[:32]
 
     def plan(self, notify: Notify = _silent, *, approve_deletions: int = 0) -> Report:
@@ -138,6 +143,7 @@ class IndexEngine:
             report,
             recording,
             partial(notify, report),
+            self.sparse,
         )
         self._reconcile(generation, writer, report, notify, approve_deletions)
         if generation.state is GenerationState.BUILDING:

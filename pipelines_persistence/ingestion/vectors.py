@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.errors import EmbeddingError
+from pipelines_persistence.errors import EmbeddingError, TransientError
 from pipelines_persistence.ports import Embedder
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> "Matrix":
 
     Raises:
         EmbeddingError: the embedder fails, or a vector is no vector.
+        TransientError: it does not answer just now; no text is to blame.
     """
     try:
         return verified(embedder.embed_documents(texts), len(texts), embedder.dimension)
-    except EmbeddingError:
+    except (EmbeddingError, TransientError):
         raise
     except (
         Exception,

@@ -14,7 +14,14 @@ from pipelines_persistence.ingestion.examination import Examination, NewPoint, r
 from pipelines_persistence.ingestion.identity import vector_space
 from pipelines_persistence.ingestion.report import Change, Report
 from pipelines_persistence.ingestion.vectors import embed
-from pipelines_persistence.ports import Embedder, EmbeddingCache, Ledger, RunRecording, VectorStore
+from pipelines_persistence.ports import (
+    Embedder,
+    EmbeddingCache,
+    Ledger,
+    RunRecording,
+    SparseEmbedder,
+    VectorStore,
+)
 from pipelines_persistence.records import DocumentRecord, Draft, Generation, Points
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ class Writer:
     Attributes:
         recording: told of each batch when it is written.
         notify: called after each step that takes time; it may raise `RunCancelled`.
+        sparse: gives the sparse vectors; quick enough that they are kept nowhere.
     """
 
     generation: Generation
@@ -45,6 +53,7 @@ class Writer:
     report: Report
     recording: RunRecording
     notify: Callable[[], None]
+    sparse: SparseEmbedder | None = None
     _batch: list[Examination] = field(default_factory=list)
     _outcomes: list[DocumentRecord] = field(default_factory=list)
     _fresh: set[str] = field(default_factory=set)
@@ -156,7 +165,7 @@ class Writer:
     ) -> None:
         collection = self.generation.collection
         for page in _pages((point for member in batch for point in member.new), _POINTS):
-            self.store.upsert(collection, _as_points(page, vectors))
+            self.store.upsert(collection, _as_points(page, vectors, self.sparse))
         payloads = {key: value for member in batch for key, value in member.payloads.items()}
         if payloads:
             self.store.set_payloads(collection, payloads)
@@ -174,13 +183,14 @@ class Writer:
         return len(hashes)
 
 
-def _as_points(points: Sequence[NewPoint], vectors: "Vectors") -> Points:
+def _as_points(points: Sequence[NewPoint], vectors: "Vectors", sparse: SparseEmbedder | None) -> Points:
     import numpy as np
 
     return Points(
         ids=[point.record.point_id for point in points],
         vectors=np.stack([vectors[point.record.text_hash] for point in points]),
         payloads=[point.payload for point in points],
+        sparse=sparse.embed_documents([point.text for point in points]) if sparse else None,
     )
 
 

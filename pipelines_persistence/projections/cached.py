@@ -22,7 +22,9 @@ class _Answer(msgspec.Struct, Generic[R], array_like=True):
 class CachedReader(Generic[R]):
     """A `Reader` of one build of a read model. Walks, and pages with included rows, are not kept."""
 
-    def __init__(self, reader: Reader[R], models: ReadModels, build: Build, table: Table[R], cache: Cache) -> None:
+    def __init__(
+        self, reader: Reader[R], models: ReadModels, build: Build, table: Table[R], cache: Cache
+    ) -> None:
         """Take what answers, whose it is, and where answers are kept."""
         self._reader = reader
         self._models = models

@@ -67,9 +67,7 @@ class Desk:
 
     def audit(self, index="docs"):
         """Compare ledger and store, both ways, and return the texts by document."""
-        with Platform(
-            Settings(home=Path(self.env["PIPELINES_HOME"]), config=self.folder / "none.yaml")
-        ) as platform:
+        with Platform(Settings(home=Path(self.env["PIPELINES_HOME"]))) as platform:
             generation = platform.ledger.live(index)
             assert platform.store.aliases()[index] == generation.collection
             expected = {

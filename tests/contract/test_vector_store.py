@@ -1,53 +1,15 @@
-"""What every `VectorStore` keeps; each adapter is one parameter of the fixture `store`."""
+"""What every `VectorStore` keeps of collections and points; each adapter is one parameter of the fixture `store`."""
 
 import math
-import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
 from pipelines_persistence.errors import IndexNotFound, StoreError
-from pipelines_persistence.ports import VectorStore
-from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, Points
-
-DIMENSION = 8
-SPEC = CollectionSpec(dimension=DIMENSION, payload_indexes={"document": "keyword", "page": "integer"})
-
-ADAPTERS: dict[str, Callable[[Path], VectorStore]] = {"edge": EdgeVectorStore}
-
-
-@pytest.fixture(params=ADAPTERS)
-def store(request, tmp_path) -> Iterator[VectorStore]:
-    store = ADAPTERS[request.param](tmp_path / "store")
-    yield store
-    store.close()
-
-
-def identifier(number: int) -> str:
-    return str(uuid.UUID(int=number))
-
-
-def batch(numbers, payload=lambda number: {"number": number}, dimension=DIMENSION) -> Points:
-    numbers = list(numbers)
-    vectors = np.array(
-        [np.random.default_rng(number).standard_normal(dimension) for number in numbers], np.float32
-    )
-    return Points(
-        [identifier(number) for number in numbers],
-        vectors.reshape(len(numbers), dimension),
-        [payload(number) for number in numbers],
-    )
-
-
-def numbers(points) -> list[int]:
-    return [uuid.UUID(point.id).int for point in points]
-
+from pipelines_persistence.ports import Query
+from pipelines_persistence.records import Distance, HnswSpec, Points, SparseVector
+from tests.contract.points import DIMENSION, SPEC, WITH_WORDS, batch, batch_with_words, identifier, numbers
 
 # Collections
 
@@ -67,8 +29,8 @@ def test_creating_an_equal_collection_again_changes_nothing(store):
     assert store.count("docs") == 3
 
 
-@pytest.mark.parametrize("change", [{"dimension": 9}, {"distance": Distance.DOT}])
-def test_another_dimension_or_distance_is_refused_and_nothing_is_lost(store, change):
+@pytest.mark.parametrize("change", [{"dimension": 9}, {"distance": Distance.DOT}, {"sparse": True}])
+def test_what_decides_the_vectors_cannot_be_changed_and_nothing_is_lost(store, change):
     store.create("docs", SPEC)
     store.upsert("docs", batch(range(3)))
     with pytest.raises(StoreError, match=next(iter(change))):
@@ -89,7 +51,29 @@ def test_other_tuning_is_brought_to_the_collection_and_its_points_stay(store):
     store.create("docs", changed)
     assert store.info("docs").payload_indexes == changed.payload_indexes
     assert store.count("docs") == 3
-    assert numbers(store.search("docs", batch([1]).vectors[0], limit=1)) == [1]
+    assert numbers(store.search("docs", Query(batch([1]).vectors[0], limit=1))) == [1]
+
+
+def test_a_collection_is_divided_among_tenants_and_can_be_divided_otherwise(store):
+    indexes = {"customer": "keyword", "metadata.team": "keyword"}
+    for tenant in ("customer", "metadata.team", ""):
+        store.create("docs", replace(SPEC, payload_indexes=indexes, tenant=tenant))
+        assert store.info("docs").payload_indexes == indexes
+
+
+def test_a_tenant_without_its_index_is_refused(store):
+    with pytest.raises(StoreError, match=r"customer.*keyword"):
+        store.create("docs", replace(SPEC, tenant="customer"))
+
+
+def test_what_a_collection_is_can_be_watched(store):
+    store.create("docs", WITH_WORDS)
+    store.upsert("docs", batch_with_words(range(5)))
+    info = store.info("docs")
+    assert (info.points, info.status, info.optimizer, info.sparse) == (5, "green", "ok", True)
+    assert info.segments >= 1
+    assert 0 <= info.indexed_share <= 1
+    assert info.bytes is None or info.bytes > 0
 
 
 def test_every_type_of_payload_index_is_made(store):
@@ -107,7 +91,7 @@ def test_every_distance_finds_the_same_vector_first(store, distance):
         points.ids, points.vectors / np.linalg.norm(points.vectors, axis=1, keepdims=True), points.payloads
     )
     store.upsert("docs", unit)
-    hits = store.search("docs", unit.vectors[7], limit=20)
+    hits = store.search("docs", Query(unit.vectors[7], limit=20))
     scores = [hit.score for hit in hits]
     assert numbers(hits)[0] == 7
     assert scores == sorted(scores, reverse=distance in {Distance.COSINE, Distance.DOT})
@@ -182,7 +166,11 @@ def test_a_collection_and_an_alias_never_share_a_name(store):
         lambda store: store.retrieve("nowhere", [identifier(1)]),
         lambda store: store.scroll("nowhere"),
         lambda store: store.count("nowhere"),
-        lambda store: store.search("nowhere", batch([1]).vectors[0], limit=1),
+        lambda store: store.search("nowhere", Query(batch([1]).vectors[0], limit=1)),
+        lambda store: store.search_batch("nowhere", [Query(batch([1]).vectors[0])]),
+        lambda store: store.facet("nowhere", "document"),
+        lambda store: store.snapshot("nowhere"),
+        lambda store: store.snapshots("nowhere"),
     ],
 )
 def test_an_unknown_name_says_how_to_make_the_index(store, call):
@@ -211,6 +199,37 @@ def test_vectors_are_read_only_when_asked_for(store):
     assert store.retrieve("docs", [identifier(1)])[0].vector is None
     assert next(store.scroll("docs")).vector is None
     assert next(store.scroll("docs", vectors=True)).vector.dtype == np.float32
+
+
+def test_sparse_vectors_are_read_back_as_they_were(store):
+    store.create("docs", WITH_WORDS)
+    points = replace(
+        batch([1, 2, 3]),
+        sparse=[
+            SparseVector([7, 2**32 - 1], [0.5, -2.0]),
+            SparseVector([], []),
+            SparseVector([9, 4], [1.0, 2.0]),
+        ],
+    )
+    store.upsert("docs", points)
+    found = [point.sparse for point in store.scroll("docs", vectors=True)]
+    assert [dict(zip(vector.indices, vector.values, strict=True)) if vector else {} for vector in found] == [
+        {7: 0.5, 2**32 - 1: -2.0},
+        {},
+        {9: 1.0, 4: 2.0},
+    ]
+    assert store.retrieve("docs", [identifier(1)])[0].sparse is None
+
+
+def test_a_payload_is_replaced_and_both_vectors_stay(store):
+    store.create("docs", WITH_WORDS)
+    store.upsert("docs", batch_with_words([4]))
+    (before,) = store.scroll("docs", vectors=True)
+    store.set_payloads("docs", {identifier(4): {"new": 1}})
+    (after,) = store.scroll("docs", vectors=True)
+    assert after.payload == {"new": 1}
+    assert after.sparse == before.sparse
+    assert np.array_equal(after.vector, before.vector)
 
 
 def test_a_point_with_the_same_id_is_replaced(store):
@@ -308,6 +327,28 @@ def test_a_batch_with_one_bad_row_names_it_and_writes_nothing(store, points, wor
     assert store.count("docs") == 0
 
 
+@pytest.mark.parametrize(
+    ("spec", "sparse", "words"),
+    [
+        (SPEC, [SparseVector([1], [1.0])] * 3, "sparse"),
+        (WITH_WORDS, None, "sparse"),
+        (WITH_WORDS, [SparseVector([1], [1.0])] * 2, "2 sparse"),
+        (WITH_WORDS, [SparseVector([1], [1.0]), SparseVector([1, 2], [1.0])] * 2, "sparse"),
+        (WITH_WORDS, [SparseVector([1], [1.0])] * 2 + [SparseVector([1, 2], [1.0])], "row 2 .*2 indices"),
+        (WITH_WORDS, [SparseVector([1], [1.0])] * 2 + [SparseVector([5, 5], [1.0, 2.0])], "row 2 .*distinct"),
+        (WITH_WORDS, [SparseVector([2**32], [1.0])] * 3, "row 0 .*32 bits"),
+        (WITH_WORDS, [SparseVector([-1], [1.0])] * 3, "row 0 .*unsigned"),
+        (WITH_WORDS, [SparseVector([1], [math.nan])] * 3, "row 0 .*finite"),
+        (WITH_WORDS, [SparseVector([1], [math.inf])] * 3, "row 0 .*finite"),
+    ],
+)
+def test_sparse_vectors_that_do_not_belong_are_refused_and_nothing_is_written(store, spec, sparse, words):
+    store.create("docs", spec)
+    with pytest.raises(StoreError, match=words):
+        store.upsert("docs", spoilt(sparse=sparse))
+    assert store.count("docs") == 0
+
+
 def test_a_payload_nested_too_deep_is_refused_and_the_collection_stays_readable(store):
     store.create("docs", SPEC)
     deep: object = 1
@@ -325,143 +366,7 @@ def test_a_payload_nested_too_deep_is_refused_and_the_collection_stays_readable(
 def test_a_query_that_is_no_vector_of_the_collection_is_refused(store, vector):
     store.create("docs", SPEC)
     with pytest.raises(StoreError):
-        store.search("docs", vector, limit=1)
-
-
-# Payloads
-
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-JSON = st.recursive(
-    SCALARS | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def typed(value: object) -> object:
-    """Tell 1 from 1.0 and True, which are equal in Python; of floats, stores keep 15 digits."""
-    if isinstance(value, dict):
-        return {key: typed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [typed(item) for item in value]
-    return (type(value), pytest.approx(value, rel=1e-15, abs=1e-300) if isinstance(value, float) else value)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(payloads=st.lists(st.dictionaries(TEXT, JSON, max_size=5), min_size=1, max_size=5))
-def test_any_payload_is_read_back_with_its_types(store, payloads):
-    store.create("docs", SPEC)
-    store.upsert("docs", batch(range(len(payloads)), lambda number: payloads[number]))
-    found = store.retrieve("docs", [identifier(number) for number in range(len(payloads))])
-    by_id = {point.id: point.payload for point in found}
-    assert [typed(by_id[identifier(number)]) for number in range(len(payloads))] == typed(payloads)
-
-
-# Search
-
-FIELDS = [
-    {
-        "word": "red",
-        "n": 1,
-        "truth": True,
-        "price": 1.5,
-        "tags": ["a", "b"],
-        "author": {"name": "Ann"},
-        "a b": "x",
-    },
-    {"word": "rød", "n": 2, "truth": False, "price": 2.0, "tags": ["b", 7], "author": {"name": "Bob"}},
-    {"word": "1", "n": 2**53 + 1, "truth": 1, "price": 2, "tags": []},
-    {"word": None, "n": 2**53, "truth": "true", "tags": "a"},
-    {},
-]
-
-
-FILTERS: list[tuple[dict, list[int]]] = [
-    ({"word": "red"}, [0]),
-    ({"word": "rød"}, [1]),
-    ({"word": "1"}, [2]),
-    ({"n": 1}, [0]),
-    ({"n": 1.0}, [0]),
-    ({"n": 2**53 + 1}, [2]),
-    ({"truth": True}, [0]),
-    ({"truth": False}, [1]),
-    ({"price": 1.5}, [0]),
-    ({"price": 2}, [1, 2]),
-    ({"price": 2.0}, [1, 2]),
-    ({"tags": "a"}, [0, 3]),
-    ({"tags": "b"}, [0, 1]),
-    ({"tags": 7}, [1]),
-    ({"author.name": "Bob"}, [1]),
-    ({"a b": "x"}, [0]),
-    ({"tags": "b", "truth": True}, [0]),
-    ({"tags": "b", "word": "1"}, []),
-    ({"nothing": "red"}, []),
-    ({}, [0, 1, 2, 3, 4]),
-]
-
-
-@pytest.mark.parametrize("indexed", [False, True])
-def test_a_filter_keeps_the_points_that_have_every_value(store, indexed):
-    indexes = {"word": "keyword", "n": "integer", "truth": "bool", "price": "float", "tags": "keyword"}
-    store.create("docs", replace(SPEC, payload_indexes=indexes if indexed else {}))
-    points = batch(range(5), lambda number: FIELDS[number])
-    store.upsert("docs", points)
-    query = points.vectors[0]
-    found = [
-        (where, sorted(numbers(store.search("docs", query, limit=10, where=where)))) for where, _ in FILTERS
-    ]
-    assert found == FILTERS
-    assert [store.count("docs", where) for where, _ in FILTERS] == [len(expected) for _, expected in FILTERS]
-
-
-@pytest.mark.parametrize("indexed", [False, True])
-def test_a_filter_finds_every_float_that_was_stored(store, indexed):
-    store.create("docs", replace(SPEC, payload_indexes={"x": "float"} if indexed else {}))
-    values = np.random.default_rng(0).uniform(0, 1, 40).tolist()
-    store.upsert("docs", batch(range(40), lambda number: {"x": values[number]}))
-    assert [store.count("docs", {"x": value}) for value in values] == [1] * 40
-
-
-def test_a_field_that_no_filter_can_name_is_refused(store):
-    store.create("docs", SPEC)
-    with pytest.raises(StoreError, match="rename"):
-        store.count("docs", {'quo"te': 1})
-
-
-@pytest.mark.parametrize("quantization", ["none", "int8"])
-def test_a_search_agrees_with_exact_cosine(store, quantization):
-    store.create("docs", replace(SPEC, quantization=quantization))
-    points = batch(range(300))
-    store.upsert("docs", points)
-    unit = points.vectors / np.linalg.norm(points.vectors, axis=1, keepdims=True)
-    exact = unit @ unit[42]
-    hits = store.search("docs", points.vectors[42], limit=10)
-    assert numbers(hits) == np.argsort(-exact)[:10].tolist()
-    assert [hit.score for hit in hits] == pytest.approx(np.sort(exact)[::-1][:10], abs=1e-5)
-    assert hits[0].payload == {"number": 42}
-
-
-@pytest.mark.parametrize("scale", [1e-30, 1e-5, 1e5, 1e30])
-def test_cosine_sees_the_direction_of_very_short_and_very_long_vectors(store, scale):
-    store.create("docs", SPEC)
-    points = batch(range(20))
-    store.upsert("docs", replace(points, vectors=points.vectors * np.float32(scale)))
-    (hit,) = store.search("docs", points.vectors[3] * np.float32(scale), limit=1)
-    assert numbers([hit]) == [3]
-    assert hit.score == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.parametrize(("limit", "expected"), [(0, 0), (2, 2), (99, 5)])
-def test_a_search_returns_at_most_as_many_as_asked_for(store, limit, expected):
-    store.create("docs", SPEC)
-    store.upsert("docs", batch(range(5)))
-    assert len(store.search("docs", batch([1]).vectors[0], limit=limit)) == expected
+        store.search("docs", Query(vector, limit=1))
 
 
 def test_a_closed_store_may_be_closed_again_and_another_one_reads_on(store):

@@ -7,9 +7,11 @@ import pytest
 from filelock import FileLock
 
 from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
+from pipelines_persistence.configuration import ResilienceConfig
 from pipelines_persistence.definitions import build_defs
 from pipelines_persistence.defs import supervision
 from pipelines_persistence.errors import ConfigurationError, SourceUnavailable
+from pipelines_persistence.resilience import Guards
 from pipelines_persistence.settings import Settings
 from resources.vector_store import VectorStoreResource
 
@@ -99,7 +101,7 @@ def test_an_index_is_a_graph_from_its_sources_over_a_plan(tmp_path):
     assert index.pools == {"index_hand_book"}
     assert index.owners == ["team:data-platform"]
     assert index.code_version == plan.code_version
-    assert {node.group_name for node in graph.asset_nodes} == {"hand_book", "events"}
+    assert {node.group_name for node in graph.asset_nodes} == {"hand_book", "events", "caches", "dependencies"}
     assert "How this team works." in index.description
     assert [check.name for check in plan.check_keys] == ["sources_have_documents"]
 
@@ -250,7 +252,7 @@ def test_a_run_waits_for_an_index_that_another_process_holds(run, folder, monkey
 
 
 def test_a_resource_that_is_overridden_is_what_the_engines_use(run, folder):
-    run(vector_store=VectorStoreResource(path=str(folder / "other")))
+    run(vector_store=VectorStoreResource(path=str(folder / "other"), resilience=Guards(ResilienceConfig())))
     assert (folder / "other").is_dir()
     assert not (folder / "home" / "qdrant").exists()
 
@@ -274,6 +276,6 @@ def test_the_store_is_closed_whatever_happens(run, folder, monkeypatch, breaks):
 
     if breaks:
         (folder / "docs").rename(folder / "elsewhere")
-    result = run(vector_store=WatchedResource(path=""))
+    result = run(vector_store=WatchedResource(path="", resilience=Guards(ResilienceConfig())))
     assert result.success is not breaks
     assert closed

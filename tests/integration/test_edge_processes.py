@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from pipelines_persistence.adapters.qdrant_edge import EdgeVectorStore
 from pipelines_persistence.errors import StoreError
+from pipelines_persistence.ports import Query
 from pipelines_persistence.records import CollectionSpec, Points
 
 def batch(number, size=50):
@@ -64,7 +65,7 @@ def test_a_reader_and_a_writer_take_turns_and_none_starves(root):
         turns, last = [], 0
         while last < 40 * 50:
             found = store.count("docs")
-            store.search("docs", batch(1).vectors[0], limit=3)
+            store.search("docs", Query(batch(1).vectors[0], limit=3))
             assert found >= last and found % 50 == 0, (found, last)
             last = found
             turns.append(time.time())

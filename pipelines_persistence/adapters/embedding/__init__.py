@@ -6,12 +6,17 @@ from pipelines_persistence.adapters.embedding.openvino import OpenVinoEmbedder
 from pipelines_persistence.adapters.embedding.sentence_transformers import SentenceTransformersEmbedder
 from pipelines_persistence.configuration import EmbeddingConfig
 from pipelines_persistence.ports import Embedder
+from pipelines_persistence.resilience import Guard
 
 __all__ = ["create_embedder"]
 
 
-def create_embedder(config: EmbeddingConfig) -> Embedder:
+def create_embedder(config: EmbeddingConfig, guard: Guard | None = None) -> Embedder:
     """Return the embedder that a configuration asks for; a model is loaded by its first `embed_*`.
+
+    Args:
+        config: which one.
+        guard: of an embedder of one's own, which may be a service; the others need none.
 
     Raises:
         ConfigurationError: the model or the backend is not there or does not fit; says what to do.
@@ -24,4 +29,4 @@ def create_embedder(config: EmbeddingConfig) -> Embedder:
         case "hash":
             return HashEmbedder()
         case import_path:
-            return CustomEmbedder(import_path)
+            return CustomEmbedder(import_path, guard)

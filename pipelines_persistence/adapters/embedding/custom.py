@@ -9,7 +9,9 @@ The attribute may be
 
 Whatever else of the `Embedder` port it has is used: `dimension`, `max_tokens`, `special_tokens`, `tokenizer`
 (with `count`), `embed_query`, `fingerprint` or `version`. Raise the version whenever the vectors change: only
-then does the index notice. Vectors are kept as they come, not normalized. Threads are the embedder's affair.
+then does the index notice. Vectors are kept as they come, not normalized. Threads and deadlines are the embedder's
+affair. One that is a service may raise `TimeoutError`, `ConnectionError` or our `TransientError` (with `retry_after`): the
+call is then repeated, as `resilience.embedder` in the configuration says. Any other error is final.
 """
 
 import inspect
@@ -21,10 +23,16 @@ from pipelines_persistence.adapters.embedding.hashing import HashTokenizer
 from pipelines_persistence.adapters.embedding.models import find_model
 from pipelines_persistence.adapters.embedding.tokenization import HuggingFaceTokenizer
 from pipelines_persistence.configuration import DEFAULT_MODEL
-from pipelines_persistence.errors import ConfigurationError, EmbeddingError, PipelinesError
+from pipelines_persistence.errors import (
+    ConfigurationError,
+    EmbedderUnavailable,
+    EmbeddingError,
+    PipelinesError,
+)
 from pipelines_persistence.importing import import_attribute
 from pipelines_persistence.ingestion.vectors import verified
 from pipelines_persistence.ports import Tokenizer
+from pipelines_persistence.resilience import Guard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +48,18 @@ _Function = Callable[[list[str]], object]
 class CustomEmbedder:
     """The `Embedder` port over what an import path names."""
 
-    def __init__(self, import_path: str) -> None:
+    def __init__(self, import_path: str, guard: Guard | None = None) -> None:
         """Import the attribute; a class or factory is called by the first use.
+
+        Args:
+            import_path: `module:attribute`.
+            guard: each call that embeds goes through it.
 
         Raises:
             ConfigurationError: the module or the attribute cannot be imported, or is no embedder.
         """
         self._path = import_path
+        self._guard = guard
         self._attribute = import_attribute(import_path, "embedding.backend")
         if not (_has_method(self._attribute) or callable(self._attribute)):
             raise self._wrong(f"is no embedder: it has none of {', '.join(_METHODS)} and cannot be called")
@@ -94,6 +107,8 @@ class CustomEmbedder:
 
         Raises:
             EmbeddingError: the embedder raises, or returns something else.
+            EmbedderUnavailable: it says that it does not answer just now.
+            CircuitOpen: it failed too often a moment ago.
         """
         if not texts:
             return verified([], 0, self.dimension)
@@ -128,10 +143,19 @@ class CustomEmbedder:
         return value() if callable(value) else value
 
     def _call(self, function: Callable[[Any], object], argument: object) -> object:
+        if self._guard is None:
+            return self._explained(function, argument)
+        return self._guard.call(lambda: self._explained(function, argument))
+
+    def _explained(self, function: Callable[[Any], object], argument: object) -> object:
         try:
             return function(argument)
         except PipelinesError:
             raise
+        except (TimeoutError, ConnectionError) as error:
+            raise EmbedderUnavailable(
+                f"{self._path} does not answer: {type(error).__name__}: {error}; try again later"
+            ) from error
         except (Exception, SystemExit) as error:
             raise EmbeddingError(f"{self._path} failed: {type(error).__name__}: {error}") from error
 

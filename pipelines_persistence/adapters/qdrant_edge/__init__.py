@@ -6,6 +6,7 @@ Everything lies below one folder:
     collections/NAME/collection.json   what was asked for; written last, so a folder without it is no collection
     collections/NAME/shard/         the engine's own files
     locks/NAME.*                    who has the collection open; outside the shard, never removed
+    snapshots/NAME/NAME-MOMENT/     copies, each like the folder of a collection
     trash/                          dropped collections on their way out
 """
 

@@ -12,13 +12,16 @@ def ensure(registry: Registry, handle: ShardHandle, collection: str, spec: Colle
     """Make a collection what it should be; the caller holds both locks.
 
     Raises:
-        StoreError: it has another dimension or distance.
+        StoreError: it has another dimension or distance, or a sparse vector where none was asked for, or the other way round;
+            or the tenant has no index of type keyword.
     """
+    if spec.tenant and spec.payload_indexes.get(spec.tenant) != "keyword":
+        raise StoreError(f"the tenant {spec.tenant!r} needs a payload index of type keyword: ask for one")
     present = registry.sidecar(collection)
     if present is None:
         _build(registry, handle, collection, spec)
         return
-    for word in ("dimension", "distance"):
+    for word in ("dimension", "distance", "sparse"):
         old, new = getattr(present.spec, word), getattr(spec, word)
         if old != new:
             raise StoreError(

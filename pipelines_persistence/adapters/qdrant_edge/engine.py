@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pipelines_persistence.adapters.qdrant_edge.files import holes, require_space
 from pipelines_persistence.adapters.qdrant_edge.models import (
     DENSE,
+    SPARSE,
     engine_config,
     field_path,
-    index_type,
+    index_schema,
     index_word,
 )
 from pipelines_persistence.errors import PipelinesError, StorageError, StoreError, StoreUnavailable
@@ -94,19 +95,42 @@ def align_indexes(shard: "EdgeShard", spec: CollectionSpec) -> None:
     """Make the payload indexes what the specification says."""
     from qdrant_edge import UpdateOperation
 
-    wanted = {field_path(key): word for key, word in spec.payload_indexes.items()}
-    present = reported_indexes(shard)
-    for key in present.keys() - wanted.keys():
-        shard.update(UpdateOperation.delete_field_index(key))
-    for key, word in wanted.items():
-        if present.get(key) != word:
-            shard.update(UpdateOperation.create_field_index(key, index_type(word)))
+    wanted = {field_path(key): index_schema(spec, key, word) for key, word in spec.payload_indexes.items()}
+    words = {field_path(key): word for key, word in spec.payload_indexes.items()}
+    present, tenants = reported_indexes(shard), reported_tenants(shard)
+    for path in present.keys() - wanted.keys():
+        shard.update(UpdateOperation.delete_field_index(path))
+    for path, schema in wanted.items():
+        is_tenant = path in tenants
+        if present.get(path) != words[path] or is_tenant != _is_tenant(spec, path):
+            shard.update(UpdateOperation.create_field_index(path, schema))
     shard.flush()
 
 
 def reported_indexes(shard: "EdgeShard") -> dict[str, IndexedType]:
     """Path of a payload field, in the engine's notation, to the type of its index."""
     return {key: index_word(index.data_type) for key, index in shard.info().payload_schema.items()}
+
+
+def indexed_dense_vectors(shard: "EdgeShard", spec: CollectionSpec) -> int:
+    """How many dense vectors are in the graph: the engine counts the sparse ones with them."""
+    from qdrant_edge import CountRequest, Filter, HasVectorCondition
+
+    indexed = shard.info().indexed_vectors_count
+    if not spec.sparse:
+        return indexed
+    sparse = shard.count(CountRequest(exact=True, filter=Filter(must=[HasVectorCondition(SPARSE)])))
+    return max(0, indexed - sparse)
+
+
+def reported_tenants(shard: "EdgeShard") -> set[str]:
+    """Paths of the payload fields that divide the shard."""
+    indexes = shard.info().payload_schema.items()
+    return {path for path, index in indexes if getattr(index.params, "is_tenant", False)}
+
+
+def _is_tenant(spec: CollectionSpec, path: str) -> bool:
+    return bool(spec.tenant) and path == field_path(spec.tenant)
 
 
 def verify(shard: "EdgeShard", path: Path, spec: CollectionSpec) -> None:
@@ -116,7 +140,7 @@ def verify(shard: "EdgeShard", path: Path, spec: CollectionSpec) -> None:
         StoreError: they differ; says in what.
     """
     reported = json.loads((path / "edge_config.json").read_bytes())
-    found = _summary(reported, reported_indexes(shard))
+    found = _summary(reported, reported_indexes(shard)) | {"tenant": reported_tenants(shard)}
     wanted = {
         "dimension": spec.dimension,
         "distance": spec.distance.value,
@@ -124,6 +148,8 @@ def verify(shard: "EdgeShard", path: Path, spec: CollectionSpec) -> None:
         "on_disk": spec.on_disk,
         "hnsw": (spec.hnsw.m, spec.hnsw.ef_construct, spec.hnsw.full_scan_threshold),
         "payload_indexes": {field_path(key): word for key, word in spec.payload_indexes.items()},
+        "sparse": "idf" if spec.sparse else None,
+        "tenant": {field_path(spec.tenant)} if spec.tenant else set(),
     }
     for key, value in wanted.items():
         if found[key] != value:
@@ -142,4 +168,5 @@ def _summary(reported: dict[str, Any], indexes: dict[str, IndexedType]) -> dict[
         "on_disk": dense.get("memory") == "cold",
         "hnsw": (hnsw["m"], hnsw["ef_construct"], hnsw["full_scan_threshold"]),
         "payload_indexes": indexes,
+        "sparse": reported.get("sparse_vectors", {}).get(SPARSE, {}).get("modifier"),
     }

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and disks that are full."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines_persistence.errors import StorageError
+
+_BLOCK = 2**20
 
 
 @contextmanager
@@ -72,6 +75,44 @@ def size_on_disk(path: Path) -> int:
 def holes(path: Path) -> int:
     """Bytes that sparse files below a folder would still take if every page of them were touched."""
     return sum(max(0, status.st_size - status.st_blocks * 512) for status in _files(path))
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder durably, holes as holes: the engine's files are mostly that."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            copy_folder(path, target / path.name)
+        else:
+            _copy_file(path, target / path.name)
+    sync_directory(target)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        size = os.fstat(reader.fileno()).st_size
+        for start, end in _data(reader.fileno(), size):
+            reader.seek(start)
+            writer.seek(start)
+            while block := reader.read(min(_BLOCK, end - reader.tell())):
+                writer.write(block)
+        writer.truncate(size)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data, from and to, in bytes."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # nothing but a hole is left
+            raise
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
 
 
 def _files(path: Path) -> list[os.stat_result]:

@@ -1,6 +1,5 @@
 """Our records to the engine's types and back."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.records import (
     CollectionSpec,
+    FacetValue,
     Hit,
     HnswSpec,
     IndexedType,
-    Payload,
-    Scalar,
+    Points,
+    SparseVector,
     StoredPoint,
 )
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 DENSE = "dense"
 """The name of the vector: named, so that a sparse one can stand beside it."""
 
+SPARSE = "bm25"
+"""The name of the sparse one."""
+
 INDEX_WORDS: tuple[IndexedType, ...] = (
     "keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo",
 )  # fmt: skip
-
-EXACT_INTEGERS = 2**51
-"""Below, a float and the two next to it still tell neighbouring integers apart."""
 
 _PLAIN_PATH = re.compile(r"[\w-]+(\[\d*\])*(\.[\w-]+(\[\d*\])*)*")
 
@@ -44,7 +44,10 @@ def engine_config(spec: CollectionSpec) -> "edge.EdgeConfig":
         memory=edge.Memory.Cold if spec.on_disk else edge.Memory.Cached,
         quantization_config=_quantization(spec),
     )
-    return edge.EdgeConfig(vectors={DENSE: dense}, hnsw_config=_hnsw(spec.hnsw), wal_enabled=True)
+    sparse = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)} if spec.sparse else None
+    return edge.EdgeConfig(
+        vectors={DENSE: dense}, sparse_vectors=sparse, hnsw_config=_hnsw(spec.hnsw), wal_enabled=True
+    )
 
 
 def _quantization(spec: CollectionSpec) -> "edge.ScalarQuantizationConfig | None":
@@ -65,6 +68,15 @@ def _hnsw(spec: HnswSpec) -> "edge.HnswIndexConfig":
         full_scan_threshold=spec.full_scan_threshold,
         memory=memory,
     )
+
+
+def index_schema(
+    spec: CollectionSpec, key: str, word: IndexedType
+) -> "edge.PayloadSchemaType | edge.KeywordIndexParams":
+    """What the engine is asked for as the index of a payload field."""
+    import qdrant_edge as edge
+
+    return edge.KeywordIndexParams(is_tenant=True) if key == spec.tenant else index_type(word)
 
 
 def index_type(word: IndexedType) -> "edge.PayloadSchemaType":
@@ -99,59 +111,25 @@ def by_port_key(indexes: Mapping[str, IndexedType], spec: CollectionSpec) -> dic
     return {keys.get(path, path): word for path, word in sorted(indexes.items())}
 
 
-def engine_filter(where: Mapping[str, Scalar] | None) -> "edge.Filter | None":
-    """All values must be there; in a list, any element may be the one."""
-    import qdrant_edge as edge
-
-    if not where:
-        return None
-    return edge.Filter(must=[_condition(field_path(key), value) for key, value in where.items()])
-
-
-def _condition(path: str, value: Scalar) -> "edge.FieldCondition":
-    import qdrant_edge as edge
-
-    if isinstance(value, bool):
-        import numpy as np
-
-        # The binding tries int before bool and makes True a 1, which matches no boolean; numpy's it cannot mistake.
-        return edge.FieldCondition(path, match=edge.MatchValue(np.bool_(value)))  # type: ignore[arg-type]
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < EXACT_INTEGERS):
-        # A match takes no float, and by a range 1 equals 1.0, whichever of the two was stored. The engine reads
-        # floats back from its storage with an error of up to one unit in the last place.
-        low, high = math.nextafter(value, -math.inf), math.nextafter(value, math.inf)
-        return edge.FieldCondition(path, range=edge.RangeFloat(gte=low, lte=high))
-    return edge.FieldCondition(path, match=edge.MatchValue(value))
-
-
-def engine_points(
-    ids: Sequence[str], vectors: "NDArray[np.float32]", payloads: Sequence[Payload]
-) -> "list[edge.Point]":
+def engine_points(points: Points) -> "list[edge.Point]":
     """Translate rows that were checked; one `tolist` for the whole matrix is what makes this fast."""
     from qdrant_edge import Point
 
+    dense = points.vectors.tolist()
+    vectors: list[dict[str, edge.NamedVector]] = [{DENSE: row} for row in dense]
+    for named, sparse in zip(vectors, points.sparse or (), strict=points.sparse is not None):
+        named[SPARSE] = engine_sparse(sparse)
     return [
-        Point(identifier, {DENSE: row}, payload)
-        for identifier, row, payload in zip(ids, vectors.tolist(), payloads, strict=True)
+        Point(identifier, named, payload)
+        for identifier, named, payload in zip(points.ids, vectors, points.payloads, strict=True)
     ]
 
 
-def search_request(
-    vector: Sequence[float], limit: int, where: Mapping[str, Scalar] | None, spec: CollectionSpec
-) -> "edge.QueryRequest":
-    """Ask for the nearest points; after a search in the compressed copy the originals decide the order."""
+def engine_sparse(vector: SparseVector) -> "edge.SparseVector":
+    """Translate a sparse vector that was checked."""
     import qdrant_edge as edge
 
-    compressed = spec.quantization != "none"
-    rescoring = edge.QuantizationSearchParams(rescore=True, oversampling=2.0) if compressed else None
-    return edge.QueryRequest(
-        limit=limit,
-        query=edge.Query.Nearest(list(vector), using=DENSE),
-        filter=engine_filter(where),
-        params=edge.SearchParams(quantization=rescoring),
-        with_payload=True,
-        with_vector=False,
-    )
+    return edge.SparseVector([*vector.indices], [*vector.values])
 
 
 def hit(point: "edge.ScoredPoint") -> Hit:
@@ -161,10 +139,25 @@ def hit(point: "edge.ScoredPoint") -> Hit:
 
 def stored_point(record: "edge.Record") -> StoredPoint:
     """Translate a point as it stands in the store."""
-    return StoredPoint(id=str(record.id), payload=record.payload or {}, vector=_vector(record.vector))
+    named: Any = record.vector or {}  # the binding's union of five shapes
+    return StoredPoint(
+        id=str(record.id),
+        payload=record.payload or {},
+        vector=_dense(named[DENSE]) if named else None,
+        sparse=_sparse(named[SPARSE]) if SPARSE in named else None,
+    )
 
 
-def _vector(named: Any) -> "NDArray[np.float32] | None":  # noqa: ANN401 - the binding's union of five shapes
+def _dense(row: Sequence[float]) -> "NDArray[np.float32]":
     import numpy as np
 
-    return np.asarray(named[DENSE], dtype=np.float32) if named else None
+    return np.asarray(row, dtype=np.float32)
+
+
+def _sparse(vector: "edge.SparseVector") -> SparseVector:
+    return SparseVector(vector.indices, vector.values)
+
+
+def facet_value(hit: "edge.FacetHit") -> FacetValue:
+    """Translate a value and its count."""
+    return FacetValue(hit.value, hit.count)

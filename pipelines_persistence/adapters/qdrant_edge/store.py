@@ -2,28 +2,33 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines_persistence.adapters.qdrant_edge import building, engine, models, validation
-from pipelines_persistence.adapters.qdrant_edge.access import Access
+from pipelines_persistence.adapters.qdrant_edge.access import Access, Opened
+from pipelines_persistence.adapters.qdrant_edge.conditions import engine_filter
 from pipelines_persistence.adapters.qdrant_edge.files import require_space, size_on_disk
+from pipelines_persistence.adapters.qdrant_edge.queries import facet_request, query_request, require_facets
 from pipelines_persistence.adapters.qdrant_edge.registry import not_found
+from pipelines_persistence.adapters.qdrant_edge.snapshots import Snapshots
 from pipelines_persistence.errors import StoreError
+from pipelines_persistence.filters import Where
+from pipelines_persistence.ports import Query
 from pipelines_persistence.records import (
     CollectionInfo,
     CollectionSpec,
+    FacetValue,
     Hit,
     Payload,
     Points,
-    Scalar,
+    SnapshotInfo,
     StoredPoint,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from qdrant_edge import PointId, UpdateOperation
+    from qdrant_edge import Filter, PointId, UpdateOperation
 
 Item = TypeVar("Item")
 
@@ -52,20 +57,24 @@ class EdgeVectorStore:
             on_wait: told once, in a sentence, about each wait of more than half a second.
         """
         self._access = Access(root, lock_timeout, on_wait)
+        self._snapshots = Snapshots(self._access, root.absolute() / "snapshots")
 
     def create(self, collection: str, spec: CollectionSpec) -> None:
-        """Make a collection, or bring an existing one to another HNSW, quantization or payload indexes.
+        """Make a collection, or bring an existing one to another HNSW, quantization, tenant or payload indexes.
+
+        There is one shard and one copy of it, whatever the specification asks for.
 
         Raises:
-            StoreError: one exists with another dimension or distance, or an alias has that name.
+            StoreError: one exists with another dimension, distance or sparse vector, or an alias has that name.
         """
+        spec = replace(spec, shards=None, replicas=None, write_consistency=None)
         with self._access.changing(collection) as handle:
             if collection in self.aliases():
                 raise StoreError(f"{collection!r} is an alias: choose another name for the collection")
             building.ensure(self._access.registry, handle, collection, spec)
 
     def drop(self, collection: str) -> None:
-        """Remove a collection.
+        """Remove a collection. Its snapshots stay, for that is when one wants them.
 
         Raises:
             StoreError: an alias points to it.
@@ -84,19 +93,19 @@ class EdgeVectorStore:
         return self._access.registry.collections()
 
     def info(self, name: str) -> CollectionInfo:
-        """What the engine reports of a collection."""
-        from qdrant_edge import CountRequest
-
+        """What the engine reports of a collection. It optimizes only when it is told to, so it is never busy with that."""
         with self._access.using(name) as opened, engine.engine_errors(f"looking at {opened.name!r}"):
             report = opened.shard.info()
             return CollectionInfo(
                 name=opened.name,
-                points=opened.shard.count(CountRequest(exact=True)),
+                points=report.points_count,
                 dimension=opened.spec.dimension,
                 distance=opened.spec.distance,
-                indexed_vectors=report.indexed_vectors_count,
+                indexed_vectors=engine.indexed_dense_vectors(opened.shard, opened.spec),
                 segments=report.segments_count,
                 payload_indexes=models.by_port_key(engine.reported_indexes(opened.shard), opened.spec),
+                bytes=size_on_disk(opened.folder),
+                sparse=opened.spec.sparse,
             )
 
     def upsert(self, name: str, points: Points) -> None:
@@ -110,7 +119,7 @@ class EdgeVectorStore:
 
         collection, spec = self._access.resolve(name)
         checked = validation.checked_points(points, spec)
-        rows = models.engine_points(checked.ids, checked.vectors, checked.payloads)
+        rows = models.engine_points(checked)
         operations = [UpdateOperation.upsert_points([*page]) for page in _pages(rows, PAGE)]
         self._write(collection, operations, validation.written_bytes(checked))
 
@@ -151,40 +160,56 @@ class EdgeVectorStore:
                 )
         return found
 
-    def scroll(self, name: str, *, page: int = 1000, vectors: bool = False) -> Iterator[StoredPoint]:
-        """Walk over all points in the order of their ids; the lock is free between two pages.
+    def scroll(
+        self, name: str, *, page: int = 1000, vectors: bool = False, where: Where = None
+    ) -> Iterator[StoredPoint]:
+        """Walk over the points that match in the order of their ids; the lock is free between two pages.
 
         What is written meanwhile appears if its id comes later. An alias is followed once, at the start.
         """
         if page < 1:
             raise StoreError(f"a page of {page} points holds nothing: give 1 or more")
         collection, _ = self._access.resolve(name)
-        return self._scroll(collection, page, vectors=vectors)
+        return self._scroll(collection, page, engine_filter(where), vectors=vectors)
 
-    def count(self, name: str, where: Mapping[str, Scalar] | None = None) -> int:
-        """Count exactly the points whose payload has all the values of `where`."""
+    def count(self, name: str, where: Where = None) -> int:
+        """Count exactly the points that match."""
         from qdrant_edge import CountRequest
 
-        request = CountRequest(exact=True, filter=models.engine_filter(where))
-        with self._access.using(name) as opened, engine.engine_errors(f"counting in {opened.name!r}"):
+        request = CountRequest(exact=True, filter=engine_filter(where))
+        with self._reading(name, "counting in") as opened:
             return opened.shard.count(request)
 
-    def search(
-        self,
-        name: str,
-        vector: "NDArray[np.float32]",
-        *,
-        limit: int,
-        where: Mapping[str, Scalar] | None = None,
-    ) -> list[Hit]:
-        """Return the nearest points, best first, among those whose payload matches `where`.
+    def facet(self, name: str, key: str, *, limit: int = 10, where: Where = None) -> list[FacetValue]:
+        """Count the points by the values of a payload field, the most frequent first, then by value.
 
-        A key may descend into nested mappings (`author.name`); in a list, any element may match; 1 equals 1.0.
+        Raises:
+            StoreError: the field has no payload index of type keyword, integer, bool or uuid.
         """
-        with self._access.using(name) as opened, engine.engine_errors(f"searching in {opened.name!r}"):
-            query = validation.checked_query(vector, opened.spec)
-            request = models.search_request(query, max(limit, 0), where, opened.spec)
+        with self._reading(name, "counting the values in") as opened:
+            require_facets(key, opened.spec)
+            found = opened.shard.facet(facet_request(key, limit, where))
+            # A deleted value is still reported, as 0.
+            return [models.facet_value(hit) for hit in found if hit.count]
+
+    def search(self, name: str, query: Query) -> list[Hit]:
+        """Return the nearest points, best first.
+
+        Raises:
+            StoreError: the query has no vector, one that does not fit, or a sparse one where the collection has none.
+        """
+        with self._reading(name, "searching in") as opened:
+            request = query_request(query, opened.spec)
             return [models.hit(point) for point in opened.shard.query(request)]
+
+    def search_batch(self, name: str, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Return the hits of each query; they share one pass over the vectors."""
+        from qdrant_edge import QueryBatchRequest
+
+        with self._reading(name, "searching in") as opened:
+            requests = [query_request(query, opened.spec) for query in queries]
+            found = opened.shard.query_batch(QueryBatchRequest(requests))
+            return [[models.hit(point) for point in points] for points in found]
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -204,6 +229,22 @@ class EdgeVectorStore:
             if self._access.registry.sidecar(alias) is not None:
                 raise StoreError(f"{alias!r} is a collection: choose another name for the alias")
             self._access.registry.write_aliases({**self._access.registry.aliases(), alias: collection})
+
+    def snapshot(self, name: str) -> SnapshotInfo:
+        """Copy a collection to a folder of the store; it is locked meanwhile.
+
+        Raises:
+            StorageError: the disk has no room for it.
+        """
+        return self._snapshots.make(name)
+
+    def snapshots(self, name: str) -> list[SnapshotInfo]:
+        """The copies of a collection, the newest first; of a dropped one, too, under its own name."""
+        return self._snapshots.of(name)
+
+    def delete_snapshot(self, name: str, snapshot: str) -> None:
+        """Remove a copy; nothing happens if there is none."""
+        self._snapshots.remove(name, snapshot)
 
     def close(self) -> None:
         """Close what a session left open; safe to call twice, and the store may be used again."""
@@ -233,6 +274,11 @@ class EdgeVectorStore:
             opened.shard.flush()
             return changed
 
+    @contextmanager
+    def _reading(self, name: str, doing: str) -> Iterator[Opened]:
+        with self._access.using(name) as opened, engine.engine_errors(f"{doing} {opened.name!r}"):
+            yield opened
+
     def _write(self, collection: str, operations: "Sequence[UpdateOperation]", needed: int) -> None:
         with self._access.using(collection) as opened, engine.engine_errors(f"writing to {collection!r}"):
             require_space(opened.folder, needed + WRITE_MARGIN)
@@ -240,12 +286,14 @@ class EdgeVectorStore:
                 opened.shard.update(operation)
             opened.shard.flush()
 
-    def _scroll(self, collection: str, page: int, *, vectors: bool) -> Iterator[StoredPoint]:
+    def _scroll(
+        self, collection: str, page: int, filter_: "Filter | None", *, vectors: bool
+    ) -> Iterator[StoredPoint]:
         from qdrant_edge import ScrollRequest
 
         offset: PointId | None = None
         while True:
-            request = ScrollRequest(offset=offset, limit=page, with_payload=True, with_vector=vectors)
+            request = ScrollRequest(offset, page, filter_, with_payload=True, with_vector=vectors)
             with self._access.using(collection) as opened, engine.engine_errors(f"reading {collection!r}"):
                 records, offset = opened.shard.scroll(request)
             yield from map(models.stored_point, records)

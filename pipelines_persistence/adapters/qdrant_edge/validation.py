@@ -1,6 +1,7 @@
 """What the engine would accept and should not: checked before anything is written.
 
-Found on 0.9.0: a NaN is stored; a vector of the wrong length is refused after the points before it were written;
+Found on 0.9.0: a NaN is stored; a vector of the wrong length is refused after the points before it were written; a sparse
+vector with more indices than values is a panic that breaks the shard; an index may come twice;
 very long vectors become zero and very short ones are not normalized; bytes become lists of integers and integers
 beyond 64 bits floats; and a payload nested deeper than about 120 levels makes the whole collection unreadable.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines_persistence.errors import StoreError
-from pipelines_persistence.records import CollectionSpec, Distance, Payload, Points
+from pipelines_persistence.records import CollectionSpec, Distance, Payload, Points, SparseVector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 32
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SAFE_NORMS = (1e-3, 1e15)
+_INDICES = 2**32
+_MAX_WEIGHT = 3.4e38
 
 
 def checked_ids(ids: Iterable[str]) -> list[str]:
@@ -54,7 +57,38 @@ def checked_points(points: Points, spec: CollectionSpec) -> Points:
     payloads = [
         checked_payload(points.payloads[row], f"row {row} (point {ids[row]})") for row in range(len(ids))
     ]
-    return Points(ids, vectors, payloads)
+    return Points(ids, vectors, payloads, _checked_sparse(points, ids, spec))
+
+
+def _checked_sparse(points: Points, ids: Sequence[str], spec: CollectionSpec) -> list[SparseVector] | None:
+    if (points.sparse is not None) != spec.sparse:
+        has, needs = ("no", "a") if spec.sparse else ("a", "no")
+        raise StoreError(
+            f"the points have {has} sparse vector and the collection has {needs}: write as it is made"
+        )
+    if points.sparse is None:
+        return None
+    if len(points.sparse) != len(ids):
+        raise StoreError(f"{len(ids)} ids and {len(points.sparse)} sparse vectors: give as many of each")
+    return [
+        checked_sparse(vector, f"row {row} (point {ids[row]})") for row, vector in enumerate(points.sparse)
+    ]
+
+
+def checked_sparse(vector: SparseVector, name: str) -> SparseVector:
+    """Return a sparse vector that the engine takes as it is meant.
+
+    Raises:
+        StoreError: it has not as many indices as values, an index that is none or comes twice, or a value that is not finite.
+    """
+    indices, values = [int(index) for index in vector.indices], [float(value) for value in vector.values]
+    if len(indices) != len(values):
+        raise StoreError(f"{name}: the sparse vector has {len(indices)} indices and {len(values)} values")
+    if len(set(indices)) != len(indices) or not all(0 <= index < _INDICES for index in indices):
+        raise StoreError(f"{name}: the indices of a sparse vector are distinct and unsigned, of 32 bits")
+    if not all(abs(value) <= _MAX_WEIGHT for value in values):
+        raise StoreError(f"{name}: the sparse vector has a weight that is no finite number of 32 bits")
+    return SparseVector(indices, values)
 
 
 def checked_query(vector: "NDArray[np.float32]", spec: CollectionSpec) -> list[float]:
@@ -154,7 +188,9 @@ def _number(value: object) -> object:
 
 def written_bytes(points: Points) -> int:
     """Estimate what a batch takes on disk: once in the log and once in the storage, and its indexes."""
-    return 3 * (int(points.vectors.nbytes) + 64 * len(points.ids)) + payload_bytes(points.payloads)
+    weights = sum(len(vector.indices) for vector in points.sparse or ())
+    dense = int(points.vectors.nbytes) + 64 * len(points.ids)
+    return 3 * (dense + 16 * weights) + payload_bytes(points.payloads)
 
 
 def payload_bytes(payloads: Sequence[Payload]) -> int:

@@ -14,6 +14,7 @@ from pipelines_persistence.adapters.sources.zipped import Zip
 from pipelines_persistence.configuration import SourceConfig
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.ports import Source
+from pipelines_persistence.resilience import Guard
 
 PYTHON_PACKAGES = "python-packages://"
 PACKAGE_DOCUMENTS = ("*.dist-info/METADATA", "**/*.md", "**/*.rst")
@@ -22,12 +23,16 @@ LICENSES = ("**/licenses/**", "**/LICENSE*", "**/AUTHORS*")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
-def open_source(config: SourceConfig, base: Path) -> Source:
+def open_source(
+    config: SourceConfig, base: Path, *, guard: Guard | None = None, timeout: float | None = None
+) -> Source:
     """Return the source that a configuration describes; nothing is read yet.
 
     Args:
         config: as it stands in `pipelines.yaml`.
         base: the folder at which relative paths start.
+        guard: of this source, if it is not local.
+        timeout: seconds for an answer, if it is not local; by default the protocol's own.
 
     Raises:
         ConfigurationError: the URI names a protocol that is unknown or not installed, or a kind of
@@ -39,8 +44,8 @@ def open_source(config: SourceConfig, base: Path) -> Source:
     path_filter = PathFilter(config.include, config.exclude, hidden=config.hidden)
     if uri.lower().endswith((".tar.zst", ".tzst")):
         raise ConfigurationError(f"{uri}: Zstandard archives are not supported; use .tar.gz, .tar.xz or .zip")
-    if (local := _local_path(uri, base)) is None:
-        return _remote(config, path_filter)
+    if (local := local_path(uri, base)) is None:
+        return _remote(config, path_filter, guard, timeout)
     # By name and not by content: a .docx is a zip too, and is one document.
     container = _container(local.name)
     if container is not None and not local.is_dir():
@@ -61,13 +66,21 @@ def _python_packages(config: SourceConfig) -> FolderSource:
     )
 
 
-def _remote(config: SourceConfig, path_filter: PathFilter) -> Source:
-    filesystem, location = open_filesystem(config.uri)
+def _remote(
+    config: SourceConfig, path_filter: PathFilter, guard: Guard | None, timeout: float | None
+) -> Source:
+    filesystem, location = open_filesystem(config.uri, timeout)
     if container := _container(config.uri):
         archive = container(filesystem, location, redacted(config.uri))
         return ArchiveSource(config.name, config.metadata, archive, path_filter)
     return BucketSource(
-        config.name, config.metadata, path_filter, filesystem=filesystem, root=location, uri=config.uri
+        config.name,
+        config.metadata,
+        path_filter,
+        filesystem=filesystem,
+        root=location,
+        uri=config.uri,
+        guard=guard,
     )
 
 
@@ -78,7 +91,7 @@ def _container(name: str) -> type[Zip] | type[Tar] | None:
     return Tar if name.endswith(TAR_SUFFIXES) else None
 
 
-def _local_path(uri: str, base: Path) -> Path | None:
+def local_path(uri: str, base: Path) -> Path | None:
     """Return the path of a URI on this machine, None for one that is elsewhere."""
     for prefix in ("file://", "local://"):
         if uri.startswith(prefix):

@@ -1,9 +1,9 @@
 """A tree that fsspec reaches: a bucket, a server, memory."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines_persistence.adapters.sources.files import too_large
 from pipelines_persistence.adapters.sources.globs import PathFilter
@@ -14,8 +14,12 @@ from pipelines_persistence.errors import (
     PipelinesError,
     Reason,
     SourceUnavailable,
+    TransientError,
 )
 from pipelines_persistence.records import Json, SourceEntry
+from pipelines_persistence.resilience import Guard
+
+T = TypeVar("T")
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _FLAT_LISTING = frozenset(EXTRAS)
@@ -35,14 +39,19 @@ class BucketSource:
         filesystem: Any,  # noqa: ANN401 - fsspec is untyped
         root: str,
         uri: str,
+        guard: Guard | None = None,
     ) -> None:
-        """Keep where the tree is; `root` is the URI without its protocol, `uri` is for messages."""
+        """Keep where the tree is; `root` is the URI without its protocol, `uri` is for messages.
+
+        Each listing and each read goes through the guard.
+        """
         self.name = name
         self.metadata = metadata
         self._filesystem = filesystem
         self._root = root.rstrip("/")
         self._shown = redacted(uri)
         self._filter = path_filter
+        self._guard = guard
         self._keys: dict[str, str] | None = None
 
     def entries(self) -> Iterator[SourceEntry]:
@@ -50,10 +59,9 @@ class BucketSource:
 
         Raises:
             SourceUnavailable: the root does not exist, or a part of it cannot be listed.
+            CircuitOpen: the store failed too often a moment ago.
         """
-        with source_errors(self.name, self._shown):
-            self._filesystem.invalidate_cache()
-            infos = {self._below(key): info for key, info in self._list().items()}
+        infos = {self._below(key): info for key, info in self._call(self._list).items()}
         paths = unique_names(infos)
         taken = {path: name for name, path in paths.items() if self._filter.takes(path)}
         self._keys = {path: infos[name]["name"] for path, name in taken.items()}
@@ -67,16 +75,23 @@ class BucketSource:
         Raises:
             DocumentError: it vanished, access is denied, or it is larger than `limit`.
             SourceUnavailable: the store does not answer.
+            CircuitOpen: it failed too often a moment ago.
         """
         if entry.problem is not None:
             raise entry.problem
         if entry.size > limit:
             raise too_large(entry.size, limit)
-        with source_errors(self.name, self._shown):
-            content = self._content(self._key(entry.path), limit)
+        content = self._call(lambda: self._content(self._key(entry.path), limit))
         if len(content) > limit:
             raise too_large(len(content), limit)
         return content
+
+    def _call(self, work: Callable[[], T]) -> T:
+        def explained() -> T:
+            with source_errors(self.name, self._shown):
+                return work()
+
+        return self._guard.call(explained, repeatable=_is_no_denial) if self._guard else explained()
 
     def _content(self, key: str, limit: int) -> bytes:
         try:
@@ -98,6 +113,7 @@ class BucketSource:
         return key.removeprefix(self._root).lstrip("/") or key.rpartition("/")[2]
 
     def _list(self) -> dict[str, Mapping[str, Any]]:
+        self._filesystem.invalidate_cache()
         if protocols(self._filesystem) & _FLAT_LISTING:
             found = self._filesystem.find(self._root, detail=True)
         elif self._filesystem.isfile(self._root):
@@ -113,8 +129,13 @@ class BucketSource:
         return {key: info for key, info in found.items() if info.get("type", "file") == "file"}
 
 
-def open_filesystem(uri: str) -> tuple[Any, str]:
+def open_filesystem(uri: str, timeout: float | None = None) -> tuple[Any, str]:
     """Return the file system of a URI and the location in it; nothing is contacted yet.
+
+    Args:
+        uri: of a tree or a file.
+        timeout: seconds for an answer, where the protocol has such a limit; by default its own. The client then leaves
+            repetitions to its caller.
 
     Raises:
         ConfigurationError: no such protocol, or its package is not installed.
@@ -125,7 +146,7 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     protocol = uri.partition("://")[0].rpartition("::")[2]
     try:
         # Neither instances nor listings are shared: a long-lived process must see what changed.
-        filesystem, location = fsspec.url_to_fs(uri, skip_instance_cache=True)
+        filesystem, location = fsspec.url_to_fs(uri, skip_instance_cache=True, **_limits(protocol, timeout))
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         remedy = (
@@ -147,6 +168,16 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     return filesystem, str(location)
 
 
+def _limits(protocol: str, timeout: float | None) -> dict[str, Any]:
+    """Return the arguments by which a file system bounds its waits and its own repetitions, if it can."""
+    if timeout is None:
+        return {}
+    if protocol in {"s3", "s3a"}:
+        limits = {"connect_timeout": min(timeout, 10.0), "read_timeout": timeout}
+        return {"config_kwargs": {**limits, "retries": {"max_attempts": 0}}}
+    return {"requests_timeout": timeout} if protocol in {"gs", "gcs"} else {}
+
+
 def remote_signature(info: Mapping[str, Any]) -> str | None:
     """Return what a store says of an object's content, None where it says nothing that can be trusted."""
     marks = [f"{key}={info[key]}" for key in _CONTENT_KEYS if info.get(key)]
@@ -162,6 +193,11 @@ def protocols(filesystem: Any) -> frozenset[str]:  # noqa: ANN401 - the library 
 def redacted(uri: str) -> str:
     """Return a URI without the user, the password and the query that it may carry."""
     return re.sub(r"\?.*", "?***", re.sub(r"://[^/@]*@", "://***@", uri))
+
+
+def _is_no_denial(error: TransientError) -> bool:
+    """Whether to ask again may help: not where the access is denied, or nothing is there."""
+    return not isinstance(error.__cause__, FileNotFoundError | PermissionError)
 
 
 @contextmanager

@@ -1,0 +1,321 @@
+"""The shared level in Redis (from 6.2) or Valkey: see docs/caching.md for its keys."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from pipelines_persistence.adapters.caching.link import Link
+from pipelines_persistence.adapters.caching.wire import Command, Wire, explained
+from pipelines_persistence.caching.ports import Listener
+from pipelines_persistence.caching.records import Fetched, Lease, Shared, is_older, is_outdated, new_stamp
+from pipelines_persistence.errors import CacheUnavailable, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+_TAG_SECONDS = 30 * 86_400
+"""How long a stamp of a tag is kept; when it goes, the entries with that tag are loaded again."""
+_TRACE_SECONDS = 7 * 86_400
+_ATTEMPTS = 50
+"""How often a write is tried again because another process wrote the same key; each time that one got on."""
+
+# Reads an entry and the stamps of its tags in one step. It writes nothing: of what a script writes the server would tell
+# its own writer, too.
+_FETCH = """
+local e = redis.call('HMGET', KEYS[1], 'x', 'd', 'v', 'g', 'c', 't')
+if not e[2] then return {e[1] or ''} end
+for tag, stamp in pairs(cjson.decode(e[6])) do
+  if redis.call('GET', ARGV[1] .. tag) ~= stamp then return {e[1]} end
+end
+return {e[1], e[2], e[3], e[4], e[5], e[6], redis.call('PTTL', KEYS[1])}
+"""
+_RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
+
+
+class RedisLevel:
+    """See `SharedLevel`. One server, or a primary with replicas behind one address; not a cluster."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "redis",
+        prefix: str = "pipelines:",
+        timeout: float = 0.25,
+        lease: float = 5.0,
+        prepare: Callable[[], None] = _nothing,
+    ) -> None:
+        """Take the place of the server; nothing is asked of it yet.
+
+        Args:
+            url: `redis://:password@host:6379/0`, `rediss://…` or `unix://…`.
+            name: of the kind.
+            prefix: of all keys.
+            timeout: seconds to connect, and for each answer; after that the server counts as down.
+            lease: seconds after which a lease ends whose holder has died.
+            prepare: called before each attempt to connect.
+
+        Raises:
+            ConfigurationError: the URL cannot be read.
+        """
+        self.name = name
+        self._prefix = prefix
+        self._lease = lease
+        self._pool = _pool(url, timeout)
+        self._place = _place(self._pool)
+        self._client: redis.Redis | None = None
+        self._sha = ""
+        self._held: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._link = Link(
+            self._pool,
+            self._place,
+            prefix,
+            timeout=timeout,
+            prepare=prepare,
+            beat=self._beat,
+            heartbeat=min(1.0, lease / 3),
+        )
+
+    @property
+    def available(self) -> bool:
+        """See `SharedLevel`."""
+        return self._link.writer is not None
+
+    def open(self, listener: Listener) -> None:
+        """See `SharedLevel`."""
+        import redis
+
+        self._client = redis.Redis(connection_pool=self._pool)
+        self._fetch = self._client.register_script(_FETCH)
+        self._link.open(listener)
+
+    def fetch(self, key: str) -> Fetched:
+        """See `SharedLevel`."""
+        with self._asking():
+            answer = self._fetch(keys=[self._value(key)], args=[f"{self._prefix}t:"])
+        stamp = answer[0].decode()
+        if len(answer) == 1:
+            return Fetched(None, stamp)
+        _, data, version, grace, cost, tags, left = answer
+        stale = int(grace) / 1000
+        names = tuple(json.loads(tags))
+        number = int(version) if version else None
+        return Fetched(Shared(data, number, left / 1000 - stale, stale, float(cost), stamp, names), stamp)
+
+    def lease(self, key: str, tags: Sequence[str], token: str, seen: str) -> Lease:
+        """See `SharedLevel`."""
+        lock, milliseconds = self._lock_of(key), int(self._lease * 1000)
+        commands: list[Command] = [
+            ("MULTI",),
+            ("HGET", self._value(key), "x"),
+            ("SET", lock, token, "NX", "PX", milliseconds),
+            *self._stamping(tags),
+            ("MGET", *map(self._tag, tags)),
+            ("EXEC",),
+        ]
+        with self._asking():
+            answer = self._writer().run(commands)[-1]
+        is_same, is_mine = (answer[0] or b"").decode() == seen, answer[1] is not None
+        if is_mine:
+            with self._lock:
+                self._held[key] = token
+        if is_mine and not is_same:
+            self.release(key, token)
+        stamps = {tag: (stamp or b"").decode() for tag, stamp in zip(tags, answer[-1], strict=True)}
+        return Lease(is_mine and is_same, not is_mine, token, stamps)
+
+    def release(self, key: str, token: str) -> None:
+        """See `SharedLevel`."""
+        self._let_go(key)
+        with self._asking():
+            self._writer().run([("EVAL", _RELEASE, 1, self._lock_of(key), token)])
+
+    def store(self, key: str, value: Shared, lease: Lease | None) -> bool:
+        """See `SharedLevel`."""
+        self._let_go(key)
+        with self._asking():
+            for _ in range(_ATTEMPTS):
+                writer = self._writer()
+                with _watching(writer):
+                    taken = self._try_to_store(writer, key, value, lease)
+                if taken is not None:
+                    return taken
+        raise CacheUnavailable(f"{_ATTEMPTS} others wrote the same key of the shared cache; try again")
+
+    def drop(self, key: str, version: int | None) -> None:
+        """See `SharedLevel`."""
+        self._let_go(key)
+        value, lock = self._value(key), self._lock_of(key)
+        told = self._link.announcement("v:", key)
+        with self._asking():
+            if version is None:
+                # Both commands work on a server whose memory is full.
+                self._writer().run([("DEL", value, lock), told])
+                return
+            for _ in range(_ATTEMPTS):
+                writer = self._writer()
+                with _watching(writer):
+                    if self._try_to_drop(writer, key, version):
+                        return
+        raise CacheUnavailable(f"{_ATTEMPTS} others wrote the same key of the shared cache; try again")
+
+    def drop_tags(self, tags: Sequence[str]) -> None:
+        """See `SharedLevel`. A tag without a stamp has another one the next time, which no entry of before has."""
+        told = [self._link.announcement("t:", tag) for tag in tags]
+        with self._asking():
+            self._writer().run([("DEL", *map(self._tag, tags)), *told])
+
+    def tally(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """See `SharedLevel`."""
+        name = f"{self._prefix}counts"
+        adding: list[Command] = [("HINCRBY", name, key, count) for key, count in counts.items()]
+        with self._asking():
+            found = self._writer().run([("MULTI",), *adding, ("HGETALL", name), ("EXEC",)])[-1][-1]
+        return {key.decode(): int(count) for key, count in zip(found[::2], found[1::2], strict=True)}
+
+    def close(self) -> None:
+        """See `SharedLevel`."""
+        self._link.close()
+        self._pool.disconnect()
+
+    # Within
+
+    def _try_to_store(self, writer: Wire, key: str, value: Shared, lease: Lease | None) -> bool | None:
+        """Return whether it was taken; None if another process came between."""
+        name, lock = self._value(key), self._lock_of(key)
+        tags = [self._tag(tag) for tag in value.tags]
+        stamping = () if lease else self._stamping(value.tags)
+        asked = [*stamping, ("WATCH", name, lock, *tags), ("HGET", name, "v"), ("GET", lock), ("MGET", *tags)]
+        current, holder, found = writer.run(asked)[-3:]
+        stamps = {tag: (stamp or b"").decode() for tag, stamp in zip(value.tags, found, strict=True)}
+        is_lost = lease is not None and (holder != lease.token.encode() or stamps != lease.stamps)
+        if is_lost or is_outdated(value.version, int(current) if current else None):
+            writer.run([("UNWATCH",)])
+            return False
+        written = [
+            ("HSET", name, *_fields(value, stamps)),
+            ("PEXPIRE", name, max(1, int((value.fresh + value.stale) * 1000))),
+            ("DEL", lock),
+        ]
+        return True if writer.run([("MULTI",), *written, ("EXEC",)])[-1] is not None else None
+
+    def _try_to_drop(self, writer: Wire, key: str, version: int) -> bool:
+        """Return whether nothing older is left; False if another process came between."""
+        value, lock = self._value(key), self._lock_of(key)
+        _, current = writer.run([("WATCH", value), ("HGET", value, "v")])
+        if not is_older(int(current) if current else None, version):
+            writer.run([("UNWATCH",), ("DEL", lock)])
+            return True
+        trace: list[Command] = [
+            ("DEL", value, lock),
+            ("HSET", value, "x", new_stamp(), "v", version),
+            ("EXPIRE", value, _TRACE_SECONDS),
+            self._link.announcement("v:", key),
+        ]
+        return writer.run([("MULTI",), *trace, ("EXEC",)])[-1] is not None
+
+    def _stamping(self, tags: Sequence[str]) -> list[Command]:
+        return [("SET", self._tag(tag), new_stamp(), "NX", "EX", _TAG_SECONDS) for tag in tags]
+
+    def _beat(self, writer: Wire) -> None:
+        """Renew the leases of those who still load, and see that the writer lives: the server tracks it."""
+        with self._lock:
+            held = [*self._held.items()]
+        renewals = [
+            ("EVAL", _RENEW, 1, self._lock_of(key), token, int(self._lease * 1000)) for key, token in held
+        ]
+        writer.run([("PING",), *renewals])
+
+    def _let_go(self, key: str) -> None:
+        with self._lock:
+            self._held.pop(key, None)
+
+    def _writer(self) -> Wire:
+        writer = self._link.writer
+        if writer is None:
+            raise CacheUnavailable(f"the shared cache at {self._place} is down; it is asked again by itself")
+        return writer
+
+    @contextmanager
+    def _asking(self) -> "Iterator[None]":
+        import redis
+
+        try:
+            with explained(self._place):
+                yield
+        except CacheUnavailable as error:
+            if not isinstance(error.__cause__, redis.ResponseError):
+                self._link.hang_up()
+            raise
+
+    def _value(self, key: str) -> str:
+        return f"{self._prefix}v:{key}"
+
+    def _tag(self, tag: str) -> str:
+        return f"{self._prefix}t:{tag}"
+
+    def _lock_of(self, key: str) -> str:
+        return f"{self._prefix}l:{key}"
+
+
+@contextmanager
+def _watching(writer: Wire) -> "Iterator[None]":
+    """Keep the wire to this thread while it watches keys, and watch none when it is done."""
+    with writer.exclusive:
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # what is wrong with the wire is being raised
+                writer.run([("UNWATCH",)])
+            raise
+
+
+def _fields(value: Shared, stamps: dict[str, str]) -> list[Any]:
+    fields = {
+        "x": value.stamp,
+        "d": value.data,
+        "v": "" if value.version is None else value.version,
+        "g": int(value.stale * 1000),
+        "c": value.cost,
+        "t": json.dumps(stamps),
+    }
+    return [part for field in fields.items() for part in field]
+
+
+def _pool(url: str, timeout: float) -> "redis.ConnectionPool":
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    try:
+        return redis.BlockingConnectionPool.from_url(
+            url,
+            protocol=2,  # so that Redis 6.2 and Valkey do, too
+            max_connections=64,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # For a connection that the server has closed meanwhile. Not for one that is slow: nobody waits twice.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        )
+    except ValueError:
+        # Without the cause, which quotes pieces of the URL.
+        raise ConfigurationError(
+            "the URL of the shared cache cannot be read: use redis://:password@host:6379/0, with special "
+            "characters percent-encoded"
+        ) from None
+
+
+def _place(pool: "redis.ConnectionPool") -> str:
+    known = pool.connection_kwargs
+    return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")

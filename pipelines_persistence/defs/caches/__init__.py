@@ -1,0 +1,1 @@
+"""What keeps caches in step with indexes and read models."""

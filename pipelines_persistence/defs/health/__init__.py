@@ -1,0 +1,1 @@
+"""The dependencies of the platform, as Dagster sees them."""
