@@ -101,7 +101,12 @@ def test_an_index_is_a_graph_from_its_sources_over_a_plan(tmp_path):
     assert index.pools == {"index_hand_book"}
     assert index.owners == ["team:data-platform"]
     assert index.code_version == plan.code_version
-    assert {node.group_name for node in graph.asset_nodes} == {"hand_book", "events", "caches", "dependencies"}
+    assert {node.group_name for node in graph.asset_nodes} == {
+        "hand_book",
+        "events",
+        "caches",
+        "dependencies",
+    }
     assert "How this team works." in index.description
     assert [check.name for check in plan.check_keys] == ["sources_have_documents"]
 
