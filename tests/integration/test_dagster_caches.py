@@ -5,6 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipelines_persistence.definitions import build_defs
+from pipelines_persistence.defs.events.naming import FOLLOWS
 from pipelines_persistence.platform import Platform
 from pipelines_persistence.settings import Settings
 
@@ -74,7 +75,7 @@ def test_the_hit_rate_is_that_of_all_processes(settings, instance):
             elsewhere.searcher.search("Where do receipts go?", "handbook")
     shown = metadata(materialize(settings, instance, ("caches", "handbook")), "caches", "handbook")
     # Two of the run that warmed and one of the sample search were loads; eight elsewhere and two of this run were hits.
-    assert shown["hit rate/search"] == pytest.approx(10 / 13, abs=1e-4)
+    assert shown["hit rate/searches"] == pytest.approx(10 / 13, abs=1e-4)
 
 
 def test_a_run_that_writes_makes_old_answers_unreachable(settings, instance):
@@ -105,3 +106,11 @@ def test_a_cache_that_is_down_fails_no_run(settings, instance, monkeypatch):
     materialize(settings, instance, ("handbook", "plan"), ("handbook", "index"))
     shown = metadata(materialize(settings, instance, ("caches", "handbook")), "caches", "handbook")
     assert (shown["hits"], shown["shared"]) == (2, "down")
+
+
+def test_no_run_that_starts_by_itself_is_news_that_starts_it_again(settings):
+    defs = build_defs(settings)
+    sensors = [one for one in defs.sensors if isinstance(one, dg.AutomationConditionSensorDefinition)]
+    assert {sensor.name for sensor in sensors} == {"follow_events", "follow_caches"}
+    assert all(FOLLOWS in sensor.run_tags for sensor in sensors)
+    assert FOLLOWS in defs.resolve_job_def("observe_dependencies").tags

@@ -8,7 +8,7 @@ import dagster as dg
 from pipelines_persistence.caching import Cache
 from pipelines_persistence.configuration import IndexConfig
 from pipelines_persistence.defs.caches.presentation import cache_metadata
-from pipelines_persistence.defs.events.naming import read_model
+from pipelines_persistence.defs.events.naming import FOLLOWS, read_model
 from pipelines_persistence.defs.indexes.naming import group_of
 from pipelines_persistence.defs.supervision import supervising
 from pipelines_persistence.records import Hit
@@ -125,6 +125,7 @@ def cache_definitions(indexes: dict[str, IndexConfig], projections: Sequence[str
     sensor = dg.AutomationConditionSensorDefinition(
         SENSOR,
         target=dg.AssetSelection.groups(GROUP),
+        run_tags={FOLLOWS: "true"},
         minimum_interval_seconds=TICK,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Warms the caches when an index or a read model has moved.",

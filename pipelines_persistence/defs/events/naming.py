@@ -29,7 +29,7 @@ DATA_VERSION = "dagster/data_version"
 """The tag of a materialization that says which version of the data it left."""
 
 FOLLOWS = "pipelines/follows_events"
-"""Tag of the runs that only follow the log: to record them in it would be news that they have to run again."""
+"""Tag of the runs that only follow the log, or only look: to record them in it would be news, and start them again."""
 
 
 def read_model(projection: str) -> dg.AssetKey:

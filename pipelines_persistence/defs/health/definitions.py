@@ -6,6 +6,7 @@ from typing import Protocol
 import dagster as dg
 
 from pipelines_persistence.configuration import HealthConfig, PipelinesConfig
+from pipelines_persistence.defs.events.naming import FOLLOWS
 from pipelines_persistence.defs.health.dependencies import Dependency, dependencies, descriptions
 from pipelines_persistence.defs.health.verdicts import observation_of, results_of
 from pipelines_persistence.observations import Observation
@@ -46,6 +47,7 @@ def health_definitions(
                 JOB,
                 selection=dg.AssetSelection.checks(*(spec.key for spec in _specs(found, config.health))),
                 description="Look at every dependency: latency, version, sizes; changes nothing.",
+                tags={FOLLOWS: "true"},
                 executor_def=dg.in_process_executor,
             )
         ],
