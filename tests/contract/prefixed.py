@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from qdrant_client import grpc as wire
 
-from pipelines_persistence.adapters.qdrant_server.names import is_name
+from pipelines_persistence.adapters.qdrant.names import is_name
 
 
 class Prefixed:

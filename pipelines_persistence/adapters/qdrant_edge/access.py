@@ -8,7 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.adapters.qdrant_edge.registry import Registry, not_found
+from pipelines_persistence.adapters.qdrant.names import not_found
+from pipelines_persistence.adapters.qdrant_edge.registry import Registry
 from pipelines_persistence.adapters.qdrant_edge.shard import ShardHandle
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.records import CollectionSpec

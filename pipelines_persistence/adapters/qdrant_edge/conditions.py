@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines_persistence.adapters.qdrant_edge.models import field_path
-from pipelines_persistence.adapters.qdrant_edge.validation import checked_ids
+from pipelines_persistence.adapters.qdrant.names import field_path
+from pipelines_persistence.adapters.qdrant.validation import checked_ids
 from pipelines_persistence.filters import (
     Condition,
     DatetimeRange,

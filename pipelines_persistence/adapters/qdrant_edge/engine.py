@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE, field_path
 from pipelines_persistence.adapters.qdrant_edge.files import holes, require_space
 from pipelines_persistence.adapters.qdrant_edge.models import (
-    DENSE,
-    SPARSE,
     engine_config,
-    field_path,
     index_schema,
     index_word,
 )

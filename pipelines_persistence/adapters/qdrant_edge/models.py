@@ -1,10 +1,9 @@
 """Our records to the engine's types and back."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines_persistence.errors import StoreError
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE, field_path
 from pipelines_persistence.records import (
     CollectionSpec,
     FacetValue,
@@ -21,17 +20,9 @@ if TYPE_CHECKING:
     import qdrant_edge as edge
     from numpy.typing import NDArray
 
-DENSE = "dense"
-"""The name of the vector: named, so that a sparse one can stand beside it."""
-
-SPARSE = "bm25"
-"""The name of the sparse one."""
-
 INDEX_WORDS: tuple[IndexedType, ...] = (
     "keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo",
 )  # fmt: skip
-
-_PLAIN_PATH = re.compile(r"[\w-]+(\[\d*\])*(\.[\w-]+(\[\d*\])*)*")
 
 
 def engine_config(spec: CollectionSpec) -> "edge.EdgeConfig":
@@ -90,19 +81,6 @@ def index_type(word: IndexedType) -> "edge.PayloadSchemaType":
 def index_word(kind: "edge.PayloadSchemaType") -> IndexedType:
     """Translate back."""
     return next(word for word in INDEX_WORDS if index_type(word) == kind)
-
-
-def field_path(key: str) -> str:
-    """Return a payload key in the engine's notation, where a dot descends into a nested mapping.
-
-    Raises:
-        StoreError: no notation exists for this key.
-    """
-    if _PLAIN_PATH.fullmatch(key):
-        return key
-    if not key or '"' in key or "\\" in key:
-        raise StoreError(f"payload field {key!r} cannot be filtered or indexed: rename it")
-    return f'"{key}"'
 
 
 def by_port_key(indexes: Mapping[str, IndexedType], spec: CollectionSpec) -> dict[str, IndexedType]:

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE, field_path
+from pipelines_persistence.adapters.qdrant.validation import checked_query, checked_sparse
 from pipelines_persistence.adapters.qdrant_edge.conditions import engine_filter
-from pipelines_persistence.adapters.qdrant_edge.models import DENSE, SPARSE, engine_sparse, field_path
-from pipelines_persistence.adapters.qdrant_edge.validation import checked_query, checked_sparse
+from pipelines_persistence.adapters.qdrant_edge.models import engine_sparse
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.filters import Where
 from pipelines_persistence.ports import Query

@@ -1,6 +1,5 @@
 """Which collections and aliases there are: small JSON files, each whole at any moment."""
 
-import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,13 +10,13 @@ from typing import TypeVar
 
 import msgspec
 
+from pipelines_persistence.adapters.qdrant.names import is_name, require_name
 from pipelines_persistence.adapters.qdrant_edge.files import storage_errors, sync_directory, write_atomically
 from pipelines_persistence.adapters.qdrant_edge.locks import ProcessLock, ThreadLock
-from pipelines_persistence.errors import IndexNotFound, StoreError, StoreUnavailable
+from pipelines_persistence.errors import StoreError, StoreUnavailable
 from pipelines_persistence.records import CollectionSpec
 
 FORMAT = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Aliases(msgspec.Struct, frozen=True):
@@ -70,10 +69,7 @@ class Registry:
 
     def folder(self, collection: str) -> Path:
         """Where a collection lies, whether or not it exists."""
-        if not _NAME.fullmatch(collection):
-            raise StoreError(
-                f"{collection!r} is no name: letters, digits, '.', '_' and '-' only, 200 at most"
-            )
+        require_name(collection)
         return self.root / "collections" / collection
 
     def aliases(self) -> dict[str, str]:
@@ -93,7 +89,7 @@ class Registry:
 
     def find(self, collection: str) -> Sidecar | None:
         """As `sidecar`, for names that may not even be names."""
-        return self.sidecar(collection) if _NAME.fullmatch(collection) else None
+        return self.sidecar(collection) if is_name(collection) else None
 
     def write_sidecar(self, collection: str, spec: CollectionSpec, *, applied: bool) -> None:
         """Say what a collection is: from now on it exists."""
@@ -117,11 +113,6 @@ class Registry:
                 folder.replace(trash / f"{collection}.{uuid.uuid4().hex}")
                 sync_directory(folder.parent)
             shutil.rmtree(trash, ignore_errors=True)
-
-
-def not_found(name: str) -> IndexNotFound:
-    """Say what to do about an unknown name."""
-    return IndexNotFound(f"there is no index {name!r} in the vector store: run `pipelines ingest` first")
 
 
 def _read(path: Path, kind: type[Content]) -> Content | None:

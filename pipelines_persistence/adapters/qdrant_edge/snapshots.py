@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines_persistence.adapters.qdrant.names import not_found
 from pipelines_persistence.adapters.qdrant_edge.access import Access
 from pipelines_persistence.adapters.qdrant_edge.files import (
     copy_folder,
@@ -16,7 +17,6 @@ from pipelines_persistence.adapters.qdrant_edge.files import (
     storage_errors,
     sync_directory,
 )
-from pipelines_persistence.adapters.qdrant_edge.registry import not_found
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.records import SnapshotInfo
 

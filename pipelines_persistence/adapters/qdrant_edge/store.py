@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines_persistence.adapters.qdrant_edge import building, engine, models, validation
+from pipelines_persistence.adapters.qdrant import validation
+from pipelines_persistence.adapters.qdrant.names import not_found
+from pipelines_persistence.adapters.qdrant_edge import building, engine, models
 from pipelines_persistence.adapters.qdrant_edge.access import Access, Opened
 from pipelines_persistence.adapters.qdrant_edge.conditions import engine_filter
 from pipelines_persistence.adapters.qdrant_edge.files import require_space, size_on_disk
 from pipelines_persistence.adapters.qdrant_edge.queries import facet_request, query_request, require_facets
-from pipelines_persistence.adapters.qdrant_edge.registry import not_found
 from pipelines_persistence.adapters.qdrant_edge.snapshots import Snapshots
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.filters import Where

@@ -6,7 +6,7 @@ Two processes may do this at the same time: what the other one has made already 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.adapters.qdrant_edge.models import field_path
+from pipelines_persistence.adapters.qdrant.names import field_path
 from pipelines_persistence.adapters.qdrant_server import specifications
 from pipelines_persistence.adapters.qdrant_server.connection import Connection
 from pipelines_persistence.adapters.qdrant_server.specifications import Standing

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from pipelines_persistence.adapters.qdrant.names import not_found
 from pipelines_persistence.adapters.qdrant_server.connection import Connection
-from pipelines_persistence.adapters.qdrant_server.names import not_found
 from pipelines_persistence.errors import IndexNotFound
 from pipelines_persistence.records import SnapshotInfo
 

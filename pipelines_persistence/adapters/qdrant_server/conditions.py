@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
-from pipelines_persistence.adapters.qdrant_edge.models import field_path
-from pipelines_persistence.adapters.qdrant_edge.validation import checked_ids
+from pipelines_persistence.adapters.qdrant.names import field_path
+from pipelines_persistence.adapters.qdrant.validation import checked_ids
 from pipelines_persistence.filters import (
     Condition,
     DatetimeRange,

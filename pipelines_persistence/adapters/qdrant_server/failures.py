@@ -6,7 +6,7 @@ not used: whoever guards the calls decides by these types.
 
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.adapters.qdrant_server.names import not_found
+from pipelines_persistence.adapters.qdrant.names import not_found
 from pipelines_persistence.errors import PipelinesError, StorageError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:

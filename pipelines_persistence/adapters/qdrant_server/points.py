@@ -7,7 +7,7 @@ float32, behind a header that is the same for each point: so a request is put to
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.adapters.qdrant_edge.models import DENSE, SPARSE
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE
 from pipelines_persistence.adapters.qdrant_server.payloads import encoded_fields, read_fields, varint
 from pipelines_persistence.records import Hit, Points, SparseVector, StoredPoint
 

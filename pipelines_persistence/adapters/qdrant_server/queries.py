@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.adapters.qdrant_edge.models import DENSE, SPARSE
-from pipelines_persistence.adapters.qdrant_edge.validation import checked_query, checked_sparse
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE
+from pipelines_persistence.adapters.qdrant.validation import checked_query, checked_sparse
 from pipelines_persistence.adapters.qdrant_server.conditions import wire_filter
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.ports import Query

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pipelines_persistence.adapters.qdrant_edge.models import DENSE, SPARSE, field_path
+from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE, field_path
 from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines_persistence.adapters.qdrant_edge.models import SPARSE, field_path
-from pipelines_persistence.adapters.qdrant_edge.validation import checked_ids, checked_payload, checked_points
+from pipelines_persistence.adapters.qdrant.names import SPARSE, field_path, is_name, not_found, require_name
+from pipelines_persistence.adapters.qdrant.validation import checked_ids, checked_payload, checked_points
 from pipelines_persistence.adapters.qdrant_server import building, catalog, conditions, specifications
 from pipelines_persistence.adapters.qdrant_server.address import parse_address
 from pipelines_persistence.adapters.qdrant_server.connection import CallGuard, Connection, Unguarded
-from pipelines_persistence.adapters.qdrant_server.names import is_name, not_found, require_name
 from pipelines_persistence.adapters.qdrant_server.payloads import fill_fields
 from pipelines_persistence.adapters.qdrant_server.points import encoded, hit, stored_point
 from pipelines_persistence.adapters.qdrant_server.queries import CheckedQuery, checked, wire_query
