@@ -29,12 +29,13 @@ class RedisFacts:
     hit_rate: float | None
 
 
-def redis_facts(url: str, timeout: float) -> RedisFacts:
+def redis_facts(url: str, timeout: float, variable: str) -> RedisFacts:
     """Ask a server, once.
 
     Args:
         url: of the server; its password is in no message.
         timeout: seconds for connecting, and for each answer.
+        variable: of the environment, which holds the URL; for messages.
 
     Raises:
         CacheUnavailable: it does not answer.
@@ -51,7 +52,7 @@ def redis_facts(url: str, timeout: float) -> RedisFacts:
     except ValueError:
         # Without the cause, which quotes pieces of the URL.
         raise ConfigurationError(
-            "the URL of Redis cannot be read: use redis://:password@host:6379/0, with special characters "
+            f"the URL in {variable} cannot be read: use redis://:password@host:6379/0, with special characters "
             "percent-encoded"
         ) from None
     with client:
@@ -59,10 +60,12 @@ def redis_facts(url: str, timeout: float) -> RedisFacts:
             return _asked(client)
         except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
             raise ConfigurationError(
-                f"Redis refuses: {error}; check the user and the password in its URL"
+                f"Redis refuses: {error}; check the user and the password in {variable}"
             ) from error
         except redis.RedisError as error:
-            raise CacheUnavailable(f"Redis does not answer: {error}; see whether it runs") from error
+            raise CacheUnavailable(
+                f"Redis does not answer: {error}; see whether it runs, and {variable}"
+            ) from error
 
 
 def _asked(client: Any) -> RedisFacts:  # noqa: ANN401 - its methods are typed for sync and async at once

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import redis
 
 _TIMEOUT = 10.0  # seconds
+_PAGE = """
+return {redis.call('XINFO', 'STREAM', KEYS[1]), redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])}
+"""
 
 
 @contextlib.contextmanager
@@ -76,20 +79,42 @@ class RedisStream:
         return self._guard.call(lambda: self._page(after, limit)) if self._guard else self._page(after, limit)
 
     def _page(self, after: str, limit: int) -> EntryPage:
+        import redis
+
         with self._explained():
-            pipe = self._client.pipeline(transaction=True)
-            pipe.xinfo_stream(self.name)
-            pipe.xrange(self.name, min=f"({after}", max="+", count=limit)
-            facts, entries = pipe.execute(raise_on_error=False)
-            if _is_absent(facts):
-                return EntryPage([], "0-0", 0)
-            for answer in (facts, entries):
-                if isinstance(answer, Exception):
-                    raise answer
+            try:
+                facts, entries = self._asked(after, limit)
+            except redis.exceptions.OutOfMemoryError:
+                facts, entries = self._asked_of_a_full_server(after, limit)
+        if facts is None:
+            return EntryPage([], "0-0", 0)
         return EntryPage(
             [Entry(entry_id.decode(), fields) for entry_id, fields in entries],
             facts["last-generated-id"].decode(),
             facts.get("entries-added"),  # from Redis 7.0
+        )
+
+    def _asked(self, after: str, limit: int) -> tuple[dict[str, Any] | None, list[Any]]:
+        """Return the facts of the stream, None if there is none, and the entries."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.xinfo_stream(self.name)
+        pipe.xrange(self.name, min=f"({after}", max="+", count=limit)
+        facts, entries = pipe.execute(raise_on_error=False)
+        if _is_absent(facts):
+            return None, []
+        for answer in (facts, entries):
+            if isinstance(answer, Exception):
+                raise answer
+        return facts, entries
+
+    def _asked_of_a_full_server(self, after: str, limit: int) -> tuple[dict[str, Any] | None, list[Any]]:
+        """Return the same of a server whose memory is full: that takes no transaction, not even one that only reads."""
+        if not self._client.exists(self.name):
+            return None, []
+        facts, entries = self._client.eval(_PAGE, 1, self.name, f"({after}", limit)
+        return (
+            {key.decode(): value for key, value in _pairs(facts)},
+            [(entry_id, dict(_pairs(fields))) for entry_id, fields in entries],
         )
 
     @property
@@ -118,6 +143,10 @@ class RedisStream:
                 f"Redis at {self._server} cannot be asked for {self.name!r}: {error}; "
                 "what was read is in, try again when it answers"
             ) from error
+
+
+def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _is_absent(facts: Any) -> bool:  # noqa: ANN401 - an answer of Redis, or its error

@@ -22,22 +22,25 @@ class Ticket:
         self.valid = True
         self.marks = marks
         self.drops = drops
-        self._changed = Event()
+        self._changed: Event | None = None  # few wait, and an Event costs more than all the rest
 
     def revoke(self) -> None:
         """Take the right away, and wake who waits for a change."""
         self.valid = False
-        self._changed.set()
+        if self._changed is not None:
+            self._changed.set()
 
     def wait(self, seconds: float) -> None:
-        """Return when the key changes, at the latest after `seconds`."""
-        self._changed.wait(seconds)
+        """Return when the key changes, at the latest after `seconds`. Only for the one who holds it."""
+        changed = self._changed = Event()
+        if self.valid:  # looked at after the Event is there: who revokes it does the reverse
+            changed.wait(seconds)
 
 
 class Flight:
     """A load that other threads of this process wait for."""
 
-    __slots__ = ("_done", "entry", "error", "marks", "owner", "version")
+    __slots__ = ("_done", "_landed", "entry", "error", "marks", "owner", "version")
 
     def __init__(self, marks: Marks, version: int | None) -> None:
         self.owner = get_ident()
@@ -45,7 +48,8 @@ class Flight:
         self.version = version
         self.entry: Entry | None = None
         self.error: Exception | None = None
-        self._done = Event()
+        self._done: Event | None = None
+        self._landed = False
 
     @property
     def is_mine(self) -> bool:
@@ -59,11 +63,18 @@ class Flight:
     def land(self, entry: Entry | None, error: Exception | None = None) -> None:
         """Give the result to all who wait; neither means that nothing came of it."""
         self.entry, self.error = entry, error
-        self._done.set()
+        self._landed = True
+        if self._done is not None:
+            self._done.set()
+
+    def join(self) -> None:
+        """Say that one will wait. Under the lock: all who wait do so for the same Event."""
+        if self._done is None:
+            self._done = Event()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it ends within `seconds`."""
-        return self._done.wait(seconds)
+        """Whether it ends within `seconds`, after one has joined."""
+        return self._landed or (self._done is not None and self._done.wait(seconds))
 
     def result(self) -> Entry | None:
         """Return the result; None if the load was abandoned.
@@ -94,14 +105,27 @@ class Fences:
     @contextmanager
     def ticket(self, key: str, marks: Marks) -> Iterator[Ticket]:
         """Hold a ticket for a key."""
+        held = [self.take(key, marks)]
+        try:
+            yield held[0]
+        finally:
+            self.give_back(key, held)
+
+    def take(self, key: str, marks: Marks) -> Ticket:
+        """Return a ticket for a key, which must be given back."""
         with self.lock:
             ticket = Ticket(marks, self._drops)
             self._tickets.setdefault(key, []).append(ticket)
-        try:
-            yield ticket
-        finally:
-            with self.lock:
-                self._return(key, ticket)
+        return ticket
+
+    def give_back(self, key: str, held: Sequence[Ticket]) -> None:
+        """Give back tickets for a key."""
+        with self.lock:
+            tickets = self._tickets[key]
+            for ticket in held:
+                tickets.remove(ticket)
+            if not tickets:
+                del self._tickets[key]
 
     def is_good(self, ticket: Ticket) -> bool:
         """Whether neither the key nor one of the ticket's own tags has changed. Under the lock."""
@@ -140,9 +164,3 @@ class Fences:
         if cell is None:
             cell = self._cells[tag] = Cell()
         return cell
-
-    def _return(self, key: str, ticket: Ticket) -> None:
-        tickets = self._tickets[key]
-        tickets.remove(ticket)
-        if not tickets:
-            del self._tickets[key]

@@ -1,7 +1,6 @@
 """What whoever leads a lookup does for all who wait: ask the shared level, ask for the lease, load, and share."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,7 +8,7 @@ from pipelines_persistence.caching.counters import Counters
 from pipelines_persistence.caching.entries import EntryMaker
 from pipelines_persistence.caching.fences import Fences, Ticket
 from pipelines_persistence.caching.ports import Codec, LocalLevel
-from pipelines_persistence.caching.records import Entry, Fetched, Lease, Policy, holds, is_outdated
+from pipelines_persistence.caching.records import Entry, Fetched, Lease, Marks, Policy, holds, is_outdated
 from pipelines_persistence.caching.shared import SharedSide
 from pipelines_persistence.errors import ConfigurationError, PermanentError, RunCancelled
 
@@ -53,37 +52,46 @@ class Loading(Generic[T]):
     counters: Counters
     maker: EntryMaker
 
-    def obtain(self, request: Request[T], known: Entry | None, *, is_refresh: bool) -> Entry:
+    def obtain(self, request: Request[T], marks: Marks, known: Entry | None, *, is_refresh: bool) -> Entry:
         """Return a value from the shared level, from another process that loads it, or from the origin.
 
         Args:
             request: what is wanted.
+            marks: its tags as they were when it was asked for.
             known: what memory holds, fresh or stale, or None.
             is_refresh: whether `known` is fresh, and is to be renewed before it ends.
         """
+        held = [self.fences.take(request.name, marks)]
+        try:
+            return self._obtain(request, known, held, is_refresh=is_refresh)
+        finally:
+            self.fences.give_back(request.name, held)
+
+    def _obtain(
+        self, request: Request[T], known: Entry | None, held: list[Ticket], *, is_refresh: bool
+    ) -> Entry:
         deadline, poll = self.clock() + self.policy.patience, _FIRST_POLL
-        with ExitStack() as held:
-            ticket = held.enter_context(self.fences.ticket(request.name, self.fences.marks(request.tags)))
-            spare = self._still(request.name, known, ticket)
-            while True:
-                fetched = self.shared.fetch(request.name)
-                found = self.accepted(request.name, request.version, fetched, ticket)
-                if found is not None:
-                    if not self._is_worth_loading(found, spare, is_refresh=is_refresh):
-                        self.counters.add("shared_hits")
-                        return found
-                    is_refresh = is_refresh or found.fresh > self.clock()
-                    spare = Spare(found, ticket) if self.fences.is_undisturbed(ticket) else None
-                lease = self._lease(request, fetched)
-                if lease is None or lease.granted or self.clock() >= deadline:
-                    return self._load(request, ticket, lease, spare, is_refresh=is_refresh)
-                if spare is not None and is_refresh:
-                    self.counters.add("local_hits")
-                    return spare.entry  # another process renews it
-                if lease.busy:
-                    ticket.wait(poll)
-                    poll = min(poll * 1.5, _LONGEST_POLL)
-                ticket = held.enter_context(self.fences.ticket(request.name, self.fences.marks(request.tags)))
+        spare = self._still(request.name, known, held[0])
+        while True:
+            ticket = held[-1]
+            fetched = self.shared.fetch(request.name, request.tags)
+            found = self.accepted(request.name, request.version, request.tags, fetched, ticket)
+            if found is not None:
+                if not self._is_worth_loading(found, spare, is_refresh=is_refresh):
+                    self.counters.add("shared_hits")
+                    return found
+                is_refresh = is_refresh or found.fresh > self.clock()
+                spare = Spare(found, ticket) if self.fences.is_undisturbed(ticket) else None
+            lease = self._lease(request, fetched)
+            if lease is None or lease.granted or self.clock() >= deadline:
+                return self._load(request, ticket, lease, spare, is_refresh=is_refresh)
+            if spare is not None and is_refresh:
+                self.counters.add("local_hits")
+                return spare.entry  # another process renews it
+            if lease.busy:
+                ticket.wait(poll)
+                poll = min(poll * 1.5, _LONGEST_POLL)
+            held.append(self.fences.take(request.name, self.fences.marks(request.tags)))
 
     def alone(self, request: Request[T]) -> Entry:
         """Load within a load of the same key: nobody waits for it, and nothing is kept."""
@@ -95,14 +103,27 @@ class Loading(Generic[T]):
         return self.maker.local(shared)
 
     def accepted(
-        self, name: str, version: int | None, fetched: Fetched | None, ticket: Ticket
+        self,
+        name: str,
+        version: int | None,
+        tags: tuple[str, ...],
+        fetched: Fetched | None,
+        ticket: Ticket,
     ) -> Entry | None:
-        """Return what the shared level holds, if it will do, fresh or stale; keep it in memory if it is of now."""
+        """Return what the shared level holds, if it will do, fresh or stale; keep it in memory if it is of now.
+
+        Args:
+            name: of the entry.
+            version: what is older will not do.
+            tags: of the ticket.
+            fetched: what the shared level said.
+            ticket: from before it was asked.
+        """
         shared = fetched.value if fetched else None
         if shared is None or not self._is_readable(shared.data):
             return None
         with self.fences.lock:
-            entry = self.maker.local(shared)
+            entry = self.maker.local(shared, ticket.marks if shared.tags == tags else None)
             if not entry.accepts(version):
                 return None
             if self.fences.is_undisturbed(ticket) and entry.fresh > self.clock():
@@ -171,6 +192,7 @@ class Loading(Generic[T]):
             taken = self.shared.store(request.name, shared, lease)
         with self.fences.lock:
             if taken is not False and self.fences.is_good(ticket):
+                self.fences.change(request.name, by=ticket)  # who read what stood there before
                 self._put(request.name, entry)
         return entry, bool(taken)
 

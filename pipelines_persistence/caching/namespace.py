@@ -35,6 +35,7 @@ class TieredNamespace(Generic[T]):
         """Take the name, which begins every key, and what it works with."""
         self._prefix = f"{name}:"
         self._tag = namespace_tag(self._prefix)
+        self._names = (self._tag,)
         self._encode = codec.encode
         self._decode = codec.decode
         self._around = around
@@ -45,7 +46,7 @@ class TieredNamespace(Generic[T]):
         self._clock = around.clock
         self._count = around.counters.add
         self._maker = around.maker
-        self._marks = self._fences.marks([self._tag])  # holds on to the cell
+        self._marks = self._fences.marks(self._names)  # holds on to the cell
         self._loading: Loading[T] = Loading(
             codec,
             around.local,
@@ -147,7 +148,7 @@ class TieredNamespace(Generic[T]):
         )
 
     def _tags(self, tags: Sequence[str]) -> tuple[str, ...]:
-        return (self._tag, *(f"#{tag}" for tag in tags))
+        return (self._tag, *[f"#{tag}" for tag in tags]) if tags else self._names
 
     def _usable(self, name: str, version: int | None) -> Entry | None:
         entry = self._lookup(name)
@@ -175,6 +176,8 @@ class TieredNamespace(Generic[T]):
             if (flight is None or is_mine) and not is_nested:
                 flight = Flight(self._fences.marks(request.tags), request.version)
                 self._fences.flights[request.name] = flight
+            elif flight is not None:
+                flight.join()
         if is_nested or flight is None:
             return self._loading.alone(request)
         if is_mine:
@@ -187,7 +190,7 @@ class TieredNamespace(Generic[T]):
     def _lead(self, flight: Flight, request: Request[T], known: Entry | None, *, is_refresh: bool) -> Entry:
         entry, failure = None, None
         try:
-            entry = self._loading.obtain(request, known, is_refresh=is_refresh)
+            entry = self._loading.obtain(request, flight.marks, known, is_refresh=is_refresh)
         except Exception as error:
             failure = error
             raise
@@ -201,8 +204,8 @@ class TieredNamespace(Generic[T]):
     def _fetch(self, name: str, version: int | None) -> Entry | None:
         self._shared.start()
         with self._fences.ticket(name, self._marks) as ticket:
-            fetched = self._shared.fetch(name)
-            entry = self._loading.accepted(name, version, fetched, ticket)
+            fetched = self._shared.fetch(name, self._names)
+            entry = self._loading.accepted(name, version, self._names, fetched, ticket)
         if entry is not None and entry.fresh > self._clock():
             self._count("shared_hits")
             return entry

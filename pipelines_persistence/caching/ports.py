@@ -155,8 +155,13 @@ class SharedLevel(Protocol):
     def open(self, listener: Listener) -> None:
         """Begin to listen; returns soon, whether it answers or not."""
 
-    def fetch(self, key: str) -> Fetched:
-        """Return what stands there and none of whose tags was dropped."""
+    def fetch(self, key: str, tags: Sequence[str]) -> Fetched:
+        """Return what stands there and none of whose tags was dropped.
+
+        Args:
+            key: of the entry.
+            tags: that it probably has; if it has others, it takes a little longer.
+        """
 
     def lease(self, key: str, tags: Sequence[str], token: str, seen: str) -> Lease:
         """Ask for the right to load; not granted if the entry's stamp is no longer the one that was seen."""

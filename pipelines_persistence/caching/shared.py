@@ -45,9 +45,9 @@ class SharedSide:
                 self.level.open(self._listener)
                 self._started = True
 
-    def fetch(self, key: str) -> Fetched | None:
+    def fetch(self, key: str, tags: Sequence[str]) -> Fetched | None:
         """See `SharedLevel`; None if it is not there."""
-        return self._ask(lambda level: level.fetch(key))
+        return self._ask(lambda level: level.fetch(key, tags))
 
     def lease(self, key: str, tags: Sequence[str], token: str, seen: str) -> Lease | None:
         """See `SharedLevel`; None if it is not there."""

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from pipelines_persistence.errors import IndexNotFound
+from pipelines_persistence.errors import IndexNotFound, TransientError
 from pipelines_persistence.records import Generation, Outcome, RunRecord
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def index_status(platform: "Platform") -> "list[dict[str, Json]]":
-    """Return each index, ingested or only configured, by name."""
+    """Return each index, ingested or only configured, by name; how many points it has is None while its store is away."""
     live = {generation.index: generation for generation in platform.ledger.live_generations()}
     configured = platform.settings.indexes
     return [_status(platform, name, live.get(name)) for name in sorted({*live, *configured})]
@@ -32,11 +32,13 @@ def _status(platform: "Platform", name: str, generation: Generation | None) -> "
     }
 
 
-def _points(platform: "Platform", generation: Generation) -> int:
+def _points(platform: "Platform", generation: Generation) -> int | None:
     try:
         return platform.store.count(generation.collection)
     except IndexNotFound:
         return 0  # the store was lost; the next run fills it again
+    except TransientError:
+        return None  # all else is known here; the guard's log, and the doctor, say why this is not
 
 
 def _run(run: RunRecord) -> "dict[str, Json]":

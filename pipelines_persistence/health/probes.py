@@ -175,8 +175,8 @@ def _embedder(platform: "Platform", config: EmbeddingConfig) -> Finding:
 
 
 def _cache(platform: "Platform") -> Finding | None:
-    url = platform.settings.redis_url
-    return _redis(url.get_secret_value(), platform.settings.configuration.health.latency) if url else None
+    url, timeout = platform.settings.redis_url, platform.settings.configuration.health.latency
+    return _redis(url.get_secret_value(), timeout, "PIPELINES_REDIS_URL") if url else None
 
 
 def _streams(platform: "Platform") -> Finding | None:
@@ -186,11 +186,11 @@ def _streams(platform: "Platform") -> Finding | None:
     url = os.environ.get(config.url_variable)
     if not url:
         raise ConfigurationError(f"events.redis: set the environment variable {config.url_variable}")
-    return _redis(url, platform.settings.configuration.resilience.streams.timeout)
+    return _redis(url, platform.settings.configuration.resilience.streams.timeout, config.url_variable)
 
 
-def _redis(url: str, timeout: float) -> Finding:
-    facts = redis_facts(url, timeout)
+def _redis(url: str, timeout: float, variable: str) -> Finding:
+    facts = redis_facts(url, timeout, variable)
     rate = "" if facts.hit_rate is None else f", {facts.hit_rate:.0%} of all look-ups found something"
     told = f"answers; {facts.keys} keys, {facts.memory / 2**20:.1f} MiB{rate}"
     return Finding(told, facts.version, facts.latency, _redis_measures(facts))

@@ -445,7 +445,7 @@ def test_emptying_the_server_empties_memory(pair):
     space = two.namespace("n", Raw())
     space.set("k", b"1")
     one.namespace("n", Raw()).get("k")
-    one._shared.level._client.flushdb()
+    one._shared.level._writer().run([("FLUSHDB",)])
     assert eventually(lambda: space.get("k") is None)
 
 
@@ -479,8 +479,27 @@ def test_a_damaged_value_is_loaded_again(pair):
     one, two = pair
     one.namespace("n", Vector(3)).set("k", np.zeros(3, np.float32))
     key = f"{one._shared.level._prefix}v:n.f32:k"
-    one._shared.level._client.hset(key, "d", b"no vector")
+    one._shared.level._writer().run([("HSET", key, "d", b"no vector")])
     assert two.namespace("n", Vector(3)).get_or_load("k", lambda: np.ones(3, np.float32)).tolist() == [1] * 3
+
+
+def test_what_is_told_of_a_value_may_be_damaged(pair):
+    one, two = pair
+    one.namespace("n", Raw()).set("k", b"1")
+    one._shared.level._writer().run([("HSET", f"{one._shared.level._prefix}v:n.raw:k", "m", b"[no")])
+    assert two.namespace("n", Raw()).get_or_load("k", lambda: b"2") == b"2"
+    assert two.state().failures == 0
+
+
+def test_a_value_whose_tags_the_reader_does_not_name_is_looked_at_twice_and_no_less_strictly(pair):
+    one, two = pair
+    mine, theirs = one.namespace("n", Raw()), two.namespace("n", Raw())
+    mine.set("k", b"1", tags=["t", "u"])
+    assert theirs.get("k") == b"1"
+    mine.set("k", b"1", tags=["t", "u"])
+    assert theirs.get_or_load("k", Origin(), tags=["u"]) == b"1"
+    one.invalidate_tags("u")
+    assert eventually(lambda: theirs.get_or_load("k", lambda: b"2") == b"2")
 
 
 def test_a_newer_version_that_comes_between_the_look_and_the_write_stays(pair):
@@ -506,8 +525,8 @@ def test_what_comes_between_the_look_and_the_lease_is_not_loaded_again(pair):
     level, origin = one._shared.level, Origin()
     fetch, pending = level.fetch, [lambda: theirs.get_or_load("k", lambda: b"theirs")]
 
-    def overtaken(key):
-        found = fetch(key)
+    def overtaken(key, tags):
+        found = fetch(key, tags)
         if pending:
             pending.pop()()
         return found

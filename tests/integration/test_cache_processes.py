@@ -280,6 +280,38 @@ def test_when_a_connection_is_lost_memory_is_not_trusted_any_more(server, opened
     assert space.get("k") == b"2"
 
 
+def test_connections_that_the_server_closed_meanwhile_are_replaced_unnoticed(server, opened):
+    server.start()
+    one, two = opened(), opened()
+    one.namespace("n", Raw()).warm((str(number), b"1") for number in range(2))
+    space = two.namespace("n", Raw())
+    assert space.get("0") == b"1"
+    readers = [wire._socket.getsockname() for wire in two._shared.level._wires._idle]
+    with redis.Redis.from_url(server.url) as admin:
+        for host, port in readers:
+            admin.client_kill(f"{host}:{port}")
+    assert space.get("1") == b"1"
+    assert (len(readers), two.state().shared, two.state().failures) == (1, "up", 0)
+
+
+def test_a_fork_has_no_shared_level(redis_url, prefix):
+    code = (
+        "import os, sys; from benchmarks.cache_processes import shared_cache\n"
+        "from pipelines_persistence.caching import Raw\n"
+        "cache = shared_cache(*sys.argv[1:]); space = cache.namespace('n', Raw())\n"
+        "space.set('k', b'1'); space.get('other')\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    found = space.get_or_load('new', lambda: b'2')\n"
+        "    os._exit(0 if (found, cache.state().shared) == (b'2', 'down') else 1)\n"
+        "print(os.waitpid(child, 0)[1], cache.state().shared, space.get('new'))\n"
+        "cache.close()"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, redis_url, prefix]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "0 up None\n"
+
+
 def test_a_server_whose_memory_is_full_hides_no_invalidation(opened, server):
     server.start()
     one, two = opened(), opened()

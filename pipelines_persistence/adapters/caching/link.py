@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines_persistence.adapters.caching.wire import Command, Wire
+from pipelines_persistence.adapters.caching.resp import Command
+from pipelines_persistence.adapters.caching.wire import Wire
 from pipelines_persistence.caching.ports import Listener
 from pipelines_persistence.caching.records import new_stamp
 from pipelines_persistence.errors import CacheUnavailable, PipelinesError

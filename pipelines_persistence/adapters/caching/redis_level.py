@@ -1,13 +1,15 @@
 """The shared level in Redis (from 6.2) or Valkey: see docs/caching.md for its keys."""
 
-import json
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipelines_persistence.adapters.caching import stored
 from pipelines_persistence.adapters.caching.link import Link
-from pipelines_persistence.adapters.caching.wire import Command, Wire, explained
+from pipelines_persistence.adapters.caching.resp import Command, packed
+from pipelines_persistence.adapters.caching.wire import Wire, Wires
 from pipelines_persistence.caching.ports import Listener
 from pipelines_persistence.caching.records import Fetched, Lease, Shared, is_older, is_outdated, new_stamp
 from pipelines_persistence.errors import CacheUnavailable, ConfigurationError
@@ -20,19 +22,11 @@ if TYPE_CHECKING:
 _TAG_SECONDS = 30 * 86_400
 """How long a stamp of a tag is kept; when it goes, the entries with that tag are loaded again."""
 _TRACE_SECONDS = 7 * 86_400
+_CONNECTIONS = 64
+"""That read at once; as many threads more wait for one of them."""
 _ATTEMPTS = 50
 """How often a write is tried again because another process wrote the same key; each time that one got on."""
 
-# Reads an entry and the stamps of its tags in one step. It writes nothing: of what a script writes the server would tell
-# its own writer, too.
-_FETCH = """
-local e = redis.call('HMGET', KEYS[1], 'x', 'd', 'v', 'g', 'c', 't')
-if not e[2] then return {e[1] or ''} end
-for tag, stamp in pairs(cjson.decode(e[6])) do
-  if redis.call('GET', ARGV[1] .. tag) ~= stamp then return {e[1]} end
-end
-return {e[1], e[2], e[3], e[4], e[5], e[6], redis.call('PTTL', KEYS[1])}
-"""
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -72,8 +66,9 @@ class RedisLevel:
         self._lease = lease
         self._pool = _pool(url, timeout)
         self._place = _place(self._pool)
-        self._client: redis.Redis | None = None
-        self._sha = ""
+        self._wires = Wires(lambda: Wire(self._pool), most=_CONNECTIONS, patience=timeout)
+        self._process = os.getpid()
+        self._prepare = prepare
         self._held: dict[str, str] = {}
         self._lock = threading.Lock()
         self._link = Link(
@@ -81,7 +76,7 @@ class RedisLevel:
             self._place,
             prefix,
             timeout=timeout,
-            prepare=prepare,
+            prepare=self._begin_anew,
             beat=self._beat,
             heartbeat=min(1.0, lease / 3),
         )
@@ -89,28 +84,23 @@ class RedisLevel:
     @property
     def available(self) -> bool:
         """See `SharedLevel`."""
-        return self._link.writer is not None
+        return self._link.writer is not None and self._process == os.getpid()  # a fork shares its connections
 
     def open(self, listener: Listener) -> None:
         """See `SharedLevel`."""
-        import redis
-
-        self._client = redis.Redis(connection_pool=self._pool)
-        self._fetch = self._client.register_script(_FETCH)
         self._link.open(listener)
 
-    def fetch(self, key: str) -> Fetched:
+    def fetch(self, key: str, tags: Sequence[str]) -> Fetched:
         """See `SharedLevel`."""
+        asked = stored.question(self._value(key), [*map(self._tag, tags)])
         with self._asking():
-            answer = self._fetch(keys=[self._value(key)], args=[f"{self._prefix}t:"])
-        stamp = answer[0].decode()
-        if len(answer) == 1:
-            return Fetched(None, stamp)
-        _, data, version, grace, cost, tags, left = answer
-        stale = int(grace) / 1000
-        names = tuple(json.loads(tags))
-        number = int(version) if version else None
-        return Fetched(Shared(data, number, left / 1000 - stale, stale, float(cost), stamp, names), stamp)
+            found = stored.Found(self._wires.exchange(asked, stored.ANSWERS, stored.USUAL)[-1], tags)
+            others = found.unknown()
+            if others:
+                asked = packed([("MGET", *map(self._tag, others))])
+                [stamps] = self._wires.exchange(asked, 1)
+                found.learn(dict(zip(others, stamps, strict=True)))
+        return found.result()
 
     def lease(self, key: str, tags: Sequence[str], token: str, seen: str) -> Lease:
         """See `SharedLevel`."""
@@ -186,7 +176,7 @@ class RedisLevel:
     def close(self) -> None:
         """See `SharedLevel`."""
         self._link.close()
-        self._pool.disconnect()
+        self._wires.clear()
 
     # Within
 
@@ -203,8 +193,8 @@ class RedisLevel:
             writer.run([("UNWATCH",)])
             return False
         written = [
-            ("HSET", name, *_fields(value, stamps)),
-            ("PEXPIRE", name, max(1, int((value.fresh + value.stale) * 1000))),
+            ("HSET", name, *stored.fields(value, stamps)),
+            ("PEXPIRE", name, stored.milliseconds(value)),
             ("DEL", lock),
         ]
         return True if writer.run([("MULTI",), *written, ("EXEC",)])[-1] is not None else None
@@ -227,6 +217,11 @@ class RedisLevel:
     def _stamping(self, tags: Sequence[str]) -> list[Command]:
         return [("SET", self._tag(tag), new_stamp(), "NX", "EX", _TAG_SECONDS) for tag in tags]
 
+    def _begin_anew(self) -> None:
+        """Read through the server that is listened to: an address may lead to another one by now."""
+        self._wires.clear()
+        self._prepare()
+
     def _beat(self, writer: Wire) -> None:
         """Renew the leases of those who still load, and see that the writer lives: the server tracks it."""
         with self._lock:
@@ -248,15 +243,17 @@ class RedisLevel:
 
     @contextmanager
     def _asking(self) -> "Iterator[None]":
+        """Turn the errors of the driver into ours; after all but a refusal of the server, both connections are made anew."""
         import redis
 
         try:
-            with explained(self._place):
-                yield
-        except CacheUnavailable as error:
-            if not isinstance(error.__cause__, redis.ResponseError):
+            yield
+        except (redis.RedisError, OSError) as error:
+            if not isinstance(error, redis.ResponseError):
                 self._link.hang_up()
-            raise
+            raise CacheUnavailable(
+                f"the shared cache at {self._place} does not answer: {error}; nothing is lost, values are loaded again"
+            ) from error
 
     def _value(self, key: str) -> str:
         return f"{self._prefix}v:{key}"
@@ -280,33 +277,18 @@ def _watching(writer: Wire) -> "Iterator[None]":
             raise
 
 
-def _fields(value: Shared, stamps: dict[str, str]) -> list[Any]:
-    fields = {
-        "x": value.stamp,
-        "d": value.data,
-        "v": "" if value.version is None else value.version,
-        "g": int(value.stale * 1000),
-        "c": value.cost,
-        "t": json.dumps(stamps),
-    }
-    return [part for field in fields.items() for part in field]
-
-
 def _pool(url: str, timeout: float) -> "redis.ConnectionPool":
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     try:
-        return redis.BlockingConnectionPool.from_url(
+        return redis.ConnectionPool.from_url(
             url,
             protocol=2,  # so that Redis 6.2 and Valkey do, too
-            max_connections=64,
-            timeout=timeout,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            # For a connection that the server has closed meanwhile. Not for one that is slow: nobody waits twice.
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+            retry=Retry(NoBackoff(), 0),  # nobody waits twice
         )
     except ValueError:
         # Without the cause, which quotes pieces of the URL.

@@ -10,8 +10,9 @@ The attribute may be
 Whatever else of the `Embedder` port it has is used: `dimension`, `max_tokens`, `special_tokens`, `tokenizer`
 (with `count`), `embed_query`, `fingerprint` or `version`. Raise the version whenever the vectors change: only
 then does the index notice. Vectors are kept as they come, not normalized. Threads and deadlines are the embedder's
-affair. One that is a service may raise `TimeoutError`, `ConnectionError` or our `TransientError` (with `retry_after`): the
-call is then repeated, as `resilience.embedder` in the configuration says. Any other error is final.
+affair. One that is a service may raise `TimeoutError`, `ConnectionError`, what a client of HTTP makes of them, or our
+`TransientError` (with `retry_after`): the call is then repeated, as `resilience.embedder` in the configuration says. Any
+other error is final.
 """
 
 import inspect
@@ -42,6 +43,15 @@ if TYPE_CHECKING:
 
 _METHODS = ("embed_documents", "embed", "encode")
 _MAX_TOKENS = 256
+_AWAY = frozenset(
+    {
+        "http.client.IncompleteRead",
+        "httpx.TimeoutException",
+        "httpx.NetworkError",
+        "httpx.RemoteProtocolError",
+    }
+)
+"""Errors of clients that hide the system's, by name: nobody has to have the client installed."""
 _Function = Callable[[list[str]], object]
 
 
@@ -152,11 +162,11 @@ class CustomEmbedder:
             return function(argument)
         except PipelinesError:
             raise
-        except (TimeoutError, ConnectionError) as error:
-            raise EmbedderUnavailable(
-                f"{self._path} does not answer: {type(error).__name__}: {error}; try again later"
-            ) from error
         except (Exception, SystemExit) as error:
+            if _is_away(error):
+                raise EmbedderUnavailable(
+                    f"{self._path} does not answer: {type(error).__name__}: {error}; try again later"
+                ) from error
             raise EmbeddingError(f"{self._path} failed: {type(error).__name__}: {error}") from error
 
     def _wrong(self, problem: str) -> ConfigurationError:
@@ -168,6 +178,19 @@ def _has_method(candidate: object) -> bool:
     return not inspect.isclass(candidate) and any(
         callable(getattr(candidate, name, None)) for name in _METHODS
     )
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Tell whether a service was not reached; clients of HTTP have errors of their own for that, over the system's."""
+    for _ in range(10):  # as far as anybody nests them
+        if error is None or isinstance(error, TimeoutError | ConnectionError):
+            return error is not None
+        if any(f"{kind.__module__}.{kind.__name__}" in _AWAY for kind in type(error).__mro__):
+            return True
+        reason = getattr(error, "reason", None)  # of urllib
+        implied = error.__context__ if isinstance(error, OSError) else None  # requests raises without `from`
+        error = reason if isinstance(reason, BaseException) else error.__cause__ or implied
+    return False
 
 
 def _is_factory(candidate: Callable[..., object]) -> bool:

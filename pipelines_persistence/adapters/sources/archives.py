@@ -7,16 +7,19 @@ container: fsspec's own archive file systems hide encryption, links and damage.
 import posixpath
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pipelines_persistence.adapters.sources.globs import PathFilter
 from pipelines_persistence.adapters.sources.names import unique_names
-from pipelines_persistence.adapters.sources.remote import source_errors
+from pipelines_persistence.adapters.sources.remote import is_worth_repeating, source_errors
 from pipelines_persistence.errors import DocumentError, Reason, SourceUnavailable
 from pipelines_persistence.records import Json, SourceEntry
+from pipelines_persistence.resilience import Guard
+
+T = TypeVar("T")
 
 MAX_MEMBERS = 1_000_000
 _MAX_LINKS = 40
@@ -66,13 +69,23 @@ class ArchiveSource:
     """Lists an archive in the order of the paths."""
 
     def __init__(
-        self, name: str, metadata: Mapping[str, Json], container: Container, path_filter: PathFilter
+        self,
+        name: str,
+        metadata: Mapping[str, Json],
+        container: Container,
+        path_filter: PathFilter,
+        *,
+        guard: Guard | None = None,
     ) -> None:
-        """Keep where the archive is; `entries` opens it."""
+        """Keep where the archive is; `entries` opens it.
+
+        Opening it and each read of a member go through the guard, which one that is on this machine does not need.
+        """
         self.name = name
         self.metadata = metadata
         self._container = container
         self._filter = path_filter
+        self._guard = guard
         self._members: dict[str, Member] | None = None
         self._lock = threading.Lock()
         # The port has no close: the archive is closed with the source, before its file is collected.
@@ -83,6 +96,7 @@ class ArchiveSource:
 
         Raises:
             SourceUnavailable: the archive is missing, damaged, or holds too many members.
+            CircuitOpen: the store that it lies in failed too often a moment ago.
         """
         members = self._open()
         for path, member in members.items():
@@ -93,7 +107,8 @@ class ArchiveSource:
 
         Raises:
             DocumentError: it is not in the archive any more, is damaged, or is larger than `limit`.
-            SourceUnavailable: the archive is missing or damaged as a whole.
+            SourceUnavailable: the archive is missing or damaged as a whole, or the store that it lies in does not answer.
+            CircuitOpen: that store failed too often a moment ago.
         """
         if entry.problem is not None:
             raise entry.problem
@@ -101,12 +116,17 @@ class ArchiveSource:
         member = members.get(entry.path)
         if member is None or not isinstance(found := self._resolve(member), Member):
             raise DocumentError(Reason.UNREADABLE, "vanished since it was listed")
-        with self._lock, source_errors(self.name, self._container.shown):
-            return self._container.read(found.name, limit)
+        return self._call(lambda: self._container.read(found.name, limit))
+
+    def _call(self, work: Callable[[], T]) -> T:
+        def explained() -> T:
+            with self._lock, source_errors(self.name, self._container.shown):
+                return work()
+
+        return self._guard.call(explained, repeatable=is_worth_repeating) if self._guard else explained()
 
     def _open(self) -> dict[str, Member]:
-        with self._lock, source_errors(self.name, self._container.shown):
-            listed = {member.name: member for member in self._container.members()}
+        listed = {member.name: member for member in self._call(self._container.members)}
         if len(listed) > MAX_MEMBERS:
             raise SourceUnavailable(
                 f"source {self.name!r}: {self._container.shown} holds more than {MAX_MEMBERS:,} members"

@@ -72,7 +72,7 @@ def _remote(
     filesystem, location = open_filesystem(config.uri, timeout)
     if container := _container(config.uri):
         archive = container(filesystem, location, redacted(config.uri))
-        return ArchiveSource(config.name, config.metadata, archive, path_filter)
+        return ArchiveSource(config.name, config.metadata, archive, path_filter, guard=guard)
     return BucketSource(
         config.name,
         config.metadata,

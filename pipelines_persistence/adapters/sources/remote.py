@@ -1,6 +1,8 @@
 """A tree that fsspec reaches: a bucket, a server, memory."""
 
 import re
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -24,6 +26,7 @@ T = TypeVar("T")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _FLAT_LISTING = frozenset(EXTRAS)
 """Protocols whose `find` pages through the keys, and raises what fails; elsewhere `walk` can be told to raise."""
+_LASTING = (FileNotFoundError, PermissionError, zipfile.BadZipFile, tarfile.TarError)
 _CONTENT_KEYS = ("ETag", "etag", "generation", "md5Hash", "content_md5", "checksum")
 
 
@@ -91,7 +94,7 @@ class BucketSource:
             with source_errors(self.name, self._shown):
                 return work()
 
-        return self._guard.call(explained, repeatable=_is_no_denial) if self._guard else explained()
+        return self._guard.call(explained, repeatable=is_worth_repeating) if self._guard else explained()
 
     def _content(self, key: str, limit: int) -> bytes:
         try:
@@ -195,9 +198,9 @@ def redacted(uri: str) -> str:
     return re.sub(r"\?.*", "?***", re.sub(r"://[^/@]*@", "://***@", uri))
 
 
-def _is_no_denial(error: TransientError) -> bool:
-    """Whether to ask again may help: not where the access is denied, or nothing is there."""
-    return not isinstance(error.__cause__, FileNotFoundError | PermissionError)
+def is_worth_repeating(error: TransientError) -> bool:
+    """Tell whether to ask again may help: not where access is denied, nothing is there, or an archive is damaged."""
+    return not isinstance(error.__cause__, _LASTING)
 
 
 @contextmanager

@@ -146,15 +146,19 @@ class UnitOfWork:
     def _translated(self, error: Exception, *, committing: bool = False) -> PipelinesError:
         cause = self._first_cause(error)
         url = self.engine.url.render_as_string(hide_password=True)
+        words = " ".join(str(cause).split())  # a driver's message may be several lines
         if _is_refusal(cause):
             return ConfigurationError(
-                f"the database {url} refuses the log-in: {cause}; check user, password and name in the URL"
+                f"the database {url} refuses the log-in: {words}; check user, password and name in the URL"
             )
         if _is_transient(cause):
             kind = CommitInDoubt if committing else DatabaseUnavailable
-            return kind(f"the database {url} does not answer: {cause}; try again, it is safe to repeat")
+            return kind(
+                f"the database {url} does not answer: {words}; see whether it runs, and PIPELINES_DATABASE_URL, then try "
+                "again: it is safe to repeat"
+            )
         return StorageError(
-            f"the event store {url} failed: {cause}; "
+            f"the event store {url} failed: {words}; "
             "check free space, permissions and the file, then repeat the call: what stands already is not written twice"
         )
 

@@ -42,7 +42,7 @@ class Level:
     def open(self, listener):
         self.listener = listener
 
-    def fetch(self, key):
+    def fetch(self, key, tags):
         self._call()
         found = Fetched(self.values.get(key), self.values[key].stamp if key in self.values else "")
         self.during_fetch()
@@ -213,6 +213,22 @@ def test_a_tag_dropped_while_an_entry_was_read_keeps_it_out():
     rig.level.during_fetch = lambda: rig.level.listener.changed([], ["#t"])
     rig.load()
     assert rig.cache.state().entries == 0
+
+
+def test_what_was_read_before_another_thread_loaded_does_not_replace_what_it_loaded():
+    rig, pending = Rig(Level()), []
+    rig.level.values["n.raw:k"] = Shared(b"6", 6, 100.0, 60.0, 0.0, "s", (":n.raw",))
+    loader = threading.Thread(target=lambda: rig.space.get_or_load("k", lambda: b"7", version=7))
+
+    def meanwhile():
+        if pending:
+            pending.pop().start()
+            loader.join(10)
+
+    rig.level.during_fetch = meanwhile
+    pending.append(loader)
+    assert rig.space.get("k") == b"6"  # what was there when it was asked for
+    assert rig.space.get("k") == b"7"
 
 
 def test_a_level_that_fails_is_not_seen_and_counted():
