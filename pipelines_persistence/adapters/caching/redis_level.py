@@ -94,7 +94,7 @@ class RedisLevel:
         """See `SharedLevel`."""
         asked = stored.question(self._value(key), [*map(self._tag, tags)])
         with self._asking():
-            found = stored.Found(self._wires.exchange(asked, stored.ANSWERS, stored.USUAL)[-1], tags)
+            found = stored.Found(self._wires.exchange(asked, stored.ANSWERS)[-1], tags)
             others = found.unknown()
             if others:
                 asked = packed([("MGET", *map(self._tag, others))])

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines_persistence.adapters.caching.resp import bulk, packed
+from pipelines_persistence.adapters.caching.resp import Command, packed
 from pipelines_persistence.caching.records import Fetched, Shared
 
 _About = tuple[int | None, int, float, dict[str, str]]
@@ -13,14 +13,10 @@ _About = tuple[int | None, int, float, dict[str, str]]
 
 _DECODER: msgspec.json.Decoder[_About] = msgspec.json.Decoder(_About)
 _ENCODE = msgspec.json.Encoder().encode
-_BEGIN = packed([("MULTI",)]) + b"*5\r\n" + bulk("HMGET")
-_FIELDS = b"".join(map(bulk, ("x", "d", "m"))) + b"*2\r\n" + bulk("PTTL")
-_STAMPS = bulk("MGET")
-_END = packed([("EXEC",)])
+_BEGIN, _END = packed([("MULTI",)]), packed([("EXEC",)])
 
 ANSWERS = 5
-USUAL = b"+OK\r\n" + b"+QUEUED\r\n" * 3
-"""All answers but the last."""
+"""To a question; the last one tells all."""
 
 
 def question(name: str, tags: Sequence[str]) -> bytes:
@@ -28,9 +24,8 @@ def question(name: str, tags: Sequence[str]) -> bytes:
 
     They write nothing, and so run on a connection that is not tracked.
     """
-    key = bulk(name)
-    size = b"*%d\r\n" % (1 + len(tags))
-    return b"".join((_BEGIN, key, _FIELDS, key, size, _STAMPS, *map(bulk, tags), _END))
+    asked: list[Command] = [("HMGET", name, "x", "d", "m"), ("PTTL", name), ("MGET", *tags)]
+    return b"".join((_BEGIN, packed(asked), _END))
 
 
 class Found:

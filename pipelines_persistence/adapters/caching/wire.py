@@ -42,19 +42,16 @@ class Wire:
         """
         return self.exchange(packed(commands), len(commands))
 
-    def exchange(self, data: bytes, count: int, known: bytes = b"") -> list[Any]:
+    def exchange(self, data: bytes, count: int) -> list[Any]:
         """Do what `run` does, with commands that are packed already.
 
         Args:
             data: the commands.
             count: of their answers.
-            known: what the first answers usually are, all but the last; only the last is then returned.
         """
         with self.exclusive:
             try:
                 self._send(data)
-                if known and self._answers.skip(known):
-                    count = 1
                 answers = [self._answers.read() for _ in range(count)]
             except BaseException:
                 # Also if the thread was interrupted: the next one must not read the answers of this one.
@@ -101,7 +98,7 @@ class Wires:
         self._free = Semaphore(most)
         self._idle: deque[Wire] = deque()
 
-    def exchange(self, data: bytes, count: int, known: bytes = b"") -> list[Any]:
+    def exchange(self, data: bytes, count: int) -> list[Any]:
         """See `Wire.exchange`. The commands must only read: they are sent again if the server had hung up meanwhile.
 
         Raises:
@@ -112,7 +109,7 @@ class Wires:
                 "all connections to the shared cache are in use; values are loaded meanwhile"
             )
         try:
-            return self._exchange(self._idle, data, count, known)
+            return self._exchange(self._idle, data, count)
         finally:
             self._free.release()
 
@@ -122,18 +119,18 @@ class Wires:
         for wire in idle:
             wire.close()
 
-    def _exchange(self, idle: deque[Wire], data: bytes, count: int, known: bytes) -> list[Any]:
+    def _exchange(self, idle: deque[Wire], data: bytes, count: int) -> list[Any]:
         if idle:
             with suppress(
                 IndexError, ConnectionError
             ):  # another thread took it; or the server hung up meanwhile
-                return _lent(idle.pop(), idle, data, count, known)
-        return _lent(self._make(), idle, data, count, known)
+                return _lent(idle.pop(), idle, data, count)
+        return _lent(self._make(), idle, data, count)
 
 
-def _lent(wire: Wire, idle: deque[Wire], data: bytes, count: int, known: bytes) -> list[Any]:
+def _lent(wire: Wire, idle: deque[Wire], data: bytes, count: int) -> list[Any]:
     try:
-        return wire.exchange(data, count, known)
+        return wire.exchange(data, count)
     finally:
         if wire.is_open:
             idle.append(wire)
