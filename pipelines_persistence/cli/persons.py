@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines_persistence.cli.common import Database, Json, open_platform
+from pipelines_persistence.cli.event_arguments import confirm
 
 
 def forget(
@@ -19,9 +20,8 @@ def forget(
     """
     from pipelines_persistence import console
 
-    if not yes:
-        typer.confirm(f"Delete the key of {subject!r}? There is no way back.", abort=True, err=True)
     with open_platform(as_json, database) as platform:
+        confirm(f"Delete the key of {subject!r}?", yes=yes)
         existed = platform.eventing.forget(subject)
         rebuilt = list(platform.eventing.projections)
         if as_json:

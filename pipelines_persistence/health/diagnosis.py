@@ -2,6 +2,7 @@
 
 import contextlib
 import platform as machine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,26 @@ def observe_all(platform: "Platform") -> list[Observation]:
     One after the other, each within a deadline: what they share is opened by the first that needs it.
     """
     config = _config(platform)
-    found = [observe(probe, config) for probe in probes(platform)]
+    found = _told_once([observe(probe, config) for probe in probes(platform)])
     with contextlib.suppress(PipelinesError):  # a home that cannot be written was observed, too
         platform.observations.record([one for one in found if one.status is not Health.ABSENT])
         platform.observations.prune(datetime.now(UTC) - timedelta(days=config.history))
     return found
+
+
+def _told_once(found: list[Observation]) -> list[Observation]:
+    """Say of what could not be looked at for want of a configuration no more than that: it need not be ill."""
+    wrong = next(
+        (one for one in found if one.dependency == "configuration" and one.status is Health.FAILED), None
+    )
+    return [
+        replace(
+            one, status=Health.ABSENT, verdicts=(), detail="not looked at: the configuration cannot be read"
+        )
+        if wrong and one is not wrong and one.detail == wrong.detail
+        else one
+        for one in found
+    ]
 
 
 def diagnose(platform: "Platform") -> "list[dict[str, Json]]":
@@ -80,7 +96,8 @@ def _line(
 ) -> "dict[str, Json]":
     measured: dict[str, Json] = {}
     if observation is not None:
-        measured = {"latency": round(observation.latency, 6), "measures": dict(observation.measures)}
+        latency = None if status is Health.FAILED else round(observation.latency, 6)
+        measured = {"latency": latency, "measures": dict(observation.measures)}
     name = dependency.replace("_", " ", 1) if ":" not in dependency else dependency.replace(":", " ", 1)
     return {"name": name, "status": str(status), "version": version, "detail": detail, **measured}
 

@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pipelines_persistence.adapters.caching import EmbeddedValkey, chosen_backend, shared_level, try_out
 from pipelines_persistence.adapters.redis_facts import RedisFacts, redis_facts
 from pipelines_persistence.adapters.sources.reaching import reach_source
 from pipelines_persistence.adapters.sql.facts import DatabaseFacts, database_facts
@@ -175,8 +177,19 @@ def _embedder(platform: "Platform", config: EmbeddingConfig) -> Finding:
 
 
 def _cache(platform: "Platform") -> Finding | None:
-    url, timeout = platform.settings.redis_url, platform.settings.configuration.health.latency
-    return _redis(url.get_secret_value(), timeout, "PIPELINES_REDIS_URL") if url else None
+    config, secret = platform.settings.configuration.cache, platform.settings.redis_url
+    url = secret.get_secret_value() if secret else None
+    level = shared_level(config, platform.home, url)
+    if level is None:
+        return None
+    timeout = platform.settings.configuration.health.latency
+    if chosen_backend(config, url) == "valkey":
+        latency = try_out(level)
+        server = EmbeddedValkey(platform.home, config.server_memory).url
+        return replace(_redis(server, timeout, "the home"), latency=latency)
+    # What it says of itself first: a refused log-in is a mistake, and no outage.
+    found = _redis(url or "", timeout, "PIPELINES_REDIS_URL")
+    return replace(found, latency=try_out(level))
 
 
 def _streams(platform: "Platform") -> Finding | None:
@@ -193,7 +206,9 @@ def _redis(url: str, timeout: float, variable: str) -> Finding:
     facts = redis_facts(url, timeout, variable)
     rate = "" if facts.hit_rate is None else f", {facts.hit_rate:.0%} of all look-ups found something"
     told = f"answers; {facts.keys} keys, {facts.memory / 2**20:.1f} MiB{rate}"
-    return Finding(told, facts.version, facts.latency, _redis_measures(facts))
+    if not facts.version:
+        told = "answers; its user may not ask how it is (INFO)"
+    return Finding(told, facts.version, facts.latency, _redis_measures(facts) if facts.version else {})
 
 
 def _redis_measures(facts: RedisFacts) -> "dict[str, Measure]":

@@ -44,12 +44,11 @@ class Probe(NamedTuple):
 
 def observe(probe: Probe, config: HealthConfig) -> Observation:
     """Look, and say how it is; a probe that returns None says that the dependency is not there, and need not be."""
-    started = time.perf_counter()
     observed_at = datetime.now(UTC)
     try:
         found = _within(probe.look, config.deadline)
     except Exception as error:  # noqa: BLE001 - a diagnosis reports whatever it meets
-        return _failed(probe, _in_words(error), time.perf_counter() - started, observed_at)
+        return _failed(probe, _in_words(error), observed_at)
     if found is None:
         return Observation(probe.dependency, Health.ABSENT, 0.0, observed_at, detail="not configured")
     verdicts = judge(found.latency, found.measures, found.limits, config)
@@ -89,11 +88,11 @@ def _within(work: Callable[[], T], seconds: float) -> T:
     return answer.result()
 
 
-def _failed(probe: Probe, detail: str, seconds: float, observed_at: datetime) -> Observation:
+def _failed(probe: Probe, detail: str, observed_at: datetime) -> Observation:
     return Observation(
         dependency=probe.dependency,
         status=Health.FAILED,
-        latency=seconds,
+        latency=0.0,
         observed_at=observed_at,
         version=probe.version,
         detail=detail,

@@ -67,6 +67,8 @@ class Link:
         self._tried = threading.Event()
         self._closed = threading.Event()
         self._was_told = False
+        self.trouble = ""
+        """Why there is no writer; "" if there is one."""
         self._thread = threading.Thread(target=self._run, name="cache-link", daemon=True)
 
     def open(self, listener: Listener) -> None:
@@ -124,6 +126,7 @@ class Link:
             self._listener.unknown()
         self.writer = writer
         self._tried.set()
+        self.trouble = ""
         if self._was_told:
             LOGGER.info("the shared cache at %s is back", self._place)
         self._was_told = False
@@ -171,13 +174,13 @@ class Link:
             self._listener.changed(keys, tags)
 
     def _tell(self, error: Exception) -> None:
+        self.trouble = str(error) if isinstance(error, PipelinesError) else f"{type(error).__name__}: {error}"
         if self._was_told or self._closed.is_set():
             return
         self._was_told = True
-        detail = error if isinstance(error, PipelinesError) else f"{type(error).__name__}: {error}"
         LOGGER.warning(
             "the shared cache at %s is not to be had (%s): each process caches for itself until it is back; "
             "see that it runs and may be reached",
             self._place,
-            detail,
+            self.trouble,
         )

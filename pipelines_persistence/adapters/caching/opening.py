@@ -26,9 +26,7 @@ def open_cache(
     Raises:
         ConfigurationError: there is no URL, or none that can be read; or an extra is missing.
     """
-    backend = config.backend
-    if backend == "auto":
-        backend = "redis" if redis_url else "memory"
+    backend = chosen_backend(config, redis_url)
     policy = Policy(
         ttl=config.ttl,
         local_ttl=config.local_ttl,
@@ -40,12 +38,25 @@ def open_cache(
     )
     if backend == "none":
         return TieredCache(NoLevel(), backend=backend, policy=policy)
-    shared = _shared(backend, config, home, redis_url)
+    shared = shared_level(config, home, redis_url)
     return TieredCache(MemoryLevel(config.memory), shared, backend=backend, policy=policy, guard=guard)
 
 
-def _shared(backend: str, config: CacheConfig, home: Path, redis_url: str | None) -> SharedLevel | None:
-    if backend == "memory":
+def chosen_backend(config: CacheConfig, redis_url: str | None) -> str:
+    """Return what `auto` means here, and anything else as it is."""
+    if config.backend != "auto":
+        return config.backend
+    return "redis" if redis_url else "memory"
+
+
+def shared_level(config: CacheConfig, home: Path, redis_url: str | None) -> SharedLevel | None:
+    """Return the level that processes share, not opened yet; None where the configuration has none.
+
+    Raises:
+        ConfigurationError: see `open_cache`.
+    """
+    backend = chosen_backend(config, redis_url)
+    if backend in {"none", "memory"}:
         return None
     if backend == "valkey":
         server = EmbeddedValkey(home, config.server_memory)

@@ -47,6 +47,8 @@ def _wrong(check: str, found: Sequence[Observation]) -> list[str]:
 def _metadata(one: Observation) -> dict[str, int | float | str]:
     instance = one.dependency.partition(":")[2]
     prefix = f"{instance}: " if instance else ""
+    if one.status is Health.FAILED:  # no number of it is worth a plot
+        return {f"{prefix}status": str(one.status), f"{prefix}reason": one.detail}
     values = {"status": str(one.status), "latency": one.latency, **one.measures}
     if one.version:
         values["version"] = one.version
