@@ -11,18 +11,21 @@ The tree answers the two questions a caller has: *may I try again?* (`TransientE
     │   ├── IndexBusy           another run holds the index
     │   ├── StoreUnavailable    the vector store does not answer, or is locked by another process
     │   ├── EmbedderUnavailable an embedder that is a service does not answer
-    │   ├── DatabaseUnavailable the database does not answer, or lost the same race too often
+    │   ├── DatabaseUnavailable the database does not answer
+    │   │   └── DatabaseContended   it does, but others were faster at the same rows each time
     │   ├── CacheUnavailable    the shared cache does not answer
     │   └── CircuitOpen         a dependency failed too often a moment ago; nothing was tried
     └── PermanentError          the same call fails again until something is changed
         ├── DocumentError       one document cannot be read, parsed or embedded; the run goes on
         ├── EmbeddingError      the embedder fails, or returns something that is no vector
         ├── IndexNotFound       no such index, or nothing has been ingested into it
+        ├── AliasTaken          another home has an index of that name in the same vector store
         ├── StoreError          the vector store refuses what it was given, or is damaged
         ├── StorageError        the home cannot be written: permissions, a full disk
         ├── EventRefused        an event is malformed, or its id is taken; nothing was appended
         ├── ConcurrencyConflict a stream is not at the version that its writer expected
         ├── RowConflict         a row is not at the version that its writer read
+        ├── UnitMisused         a call went past the unit of work that is open, or through one that has ended
         ├── StreamClosed        a stream was archived or tombstoned, and takes no further event
         ├── PersonalDataDamaged a sealed field of an event was changed or moved since it was appended
         └── ProjectionFailed    a projection cannot work an event in, and its policy is to stop
@@ -75,9 +78,16 @@ class StoreUnavailable(TransientError):
 
 
 class DatabaseUnavailable(TransientError):
-    """The database does not answer, or the same transaction lost a race too often.
+    """The database does not answer.
 
     What was to be written may stand or not; the same call may be repeated, for event ids tell.
+    """
+
+
+class DatabaseContended(DatabaseUnavailable):
+    """The database answers, but each attempt of a transaction lost a race for the same rows: nothing was written.
+
+    It was tried for some seconds already, so nobody below repeats it.
     """
 
 
@@ -172,6 +182,10 @@ class EmbeddingError(PermanentError):
 
 class IndexNotFound(PermanentError):
     """No such index, or nothing has been ingested into it yet."""
+
+
+class AliasTaken(PermanentError):
+    """Another home has an index of the same name in the same vector store."""
 
 
 class StoreError(PermanentError):
@@ -283,6 +297,10 @@ class AggregateNotFound(PermanentError):
 
 class CommandRefused(PermanentError):
     """An aggregate does not do what would break one of its rules; nothing was recorded."""
+
+
+class UnitMisused(PermanentError):
+    """A call went past the unit of work that is open here, or through one that has ended; it did nothing."""
 
 
 class RowConflict(PermanentError):

@@ -240,6 +240,7 @@ class Platform(AbstractContextManager["Platform"]):
             lock=IndexLock(self.home / "locks", name),
             recorder=PipelineRecorder(lambda: self.eventing.store),
             sparse=self.sparse_embedder(config),
+            is_shared=self.settings.qdrant_url is not None,
         )
 
     def close(self) -> None:

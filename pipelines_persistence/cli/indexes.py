@@ -37,6 +37,10 @@ def ingest(
     embedder: EmbedderOption = None,
     chunk_tokens: ChunkTokens = None,
     approve_deletions: Approve = 0,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Take the index's alias in a shared store from another home."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring an index in step with its sources. Run it again after an interruption: it goes on from there."""
@@ -51,7 +55,7 @@ def ingest(
                 show(report)
                 pending.check()
 
-            report = engine.ingest(notify, approve_deletions=approve_deletions)
+            report = engine.ingest(notify, approve_deletions=approve_deletions, take_over=take_over)
         console.print_json(report.as_json()) if as_json else console.show_report(report, planned=False)
 
 

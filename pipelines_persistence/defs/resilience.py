@@ -48,8 +48,9 @@ def resilience_in_log(context: Context) -> Iterator[None]:
     finally:
         logger.removeHandler(teller)
         logger.setLevel(level)
-        if teller.counts and isinstance(context, dg.AssetExecutionContext):
-            context.add_output_metadata(dict(teller.counts))
+    # Not of a step that fails: it materializes nothing, and its error must not be hidden behind another.
+    if teller.counts and isinstance(context, dg.AssetExecutionContext):
+        context.add_asset_metadata(dict(teller.counts))
 
 
 class _Teller(logging.Handler):

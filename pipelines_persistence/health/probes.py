@@ -13,7 +13,7 @@ from pipelines_persistence.adapters.redis_facts import RedisFacts, redis_facts
 from pipelines_persistence.adapters.sources.reaching import reach_source
 from pipelines_persistence.adapters.sql.facts import DatabaseFacts, database_facts
 from pipelines_persistence.configuration import EmbeddingConfig, IndexConfig, SourceConfig
-from pipelines_persistence.errors import ConfigurationError, PipelinesError
+from pipelines_persistence.errors import ConfigurationError, PipelinesError, StoreError
 from pipelines_persistence.health.probing import Finding, Probe, timed
 from pipelines_persistence.health.thresholds import FENCE_LAG
 
@@ -131,14 +131,20 @@ def _store(platform: "Platform") -> Finding:
 
 def _collections(platform: "Platform") -> Iterator[Probe]:
     try:
-        live = sorted({generation.collection for generation in platform.ledger.live_generations()})
+        live = {generation.collection: generation.index for generation in platform.ledger.live_generations()}
     except PipelinesError:
         return  # said by the probe of the ledger
-    for name in live:
-        yield Probe(f"collection:{name}", partial(_collection, platform, name))
+    for name in sorted(live):
+        yield Probe(f"collection:{name}", partial(_collection, platform, name, live[name]))
 
 
-def _collection(platform: "Platform", name: str) -> Finding:
+def _collection(platform: "Platform", name: str, index: str) -> Finding:
+    seen = platform.store.aliases().get(index)
+    if seen != name:
+        told = f"names {seen!r}" if seen else "is gone"
+        raise StoreError(
+            f"the alias {index!r}, through which it is searched, {told}: `pipelines ingest {index}` mends that"
+        )
     info, latency = timed(lambda: platform.store.info(name))
     measures: dict[str, Measure] = {
         "points": info.points,

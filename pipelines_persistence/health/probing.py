@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
 from pipelines_persistence.configuration import HealthConfig
-from pipelines_persistence.errors import PipelinesError
+from pipelines_persistence.errors import CircuitOpen, PipelinesError
 from pipelines_persistence.health.thresholds import judge
 from pipelines_persistence.observations import Health, Measure, Observation, Verdict
 
@@ -101,6 +101,8 @@ def _failed(probe: Probe, detail: str, observed_at: datetime) -> Observation:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, CircuitOpen):  # whose own words send people to the doctor
+        return f"{error.dependency} is left alone for {error.retry_after:.0f} s more, see its circuit"
     return (
         str(error) if isinstance(error, PipelinesError | TimeoutError) else f"{type(error).__name__}: {error}"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipelines_persistence.configuration import IndexConfig
+from pipelines_persistence.errors import AliasTaken
 from pipelines_persistence.ingestion import chunking
 from pipelines_persistence.ingestion.chunking import Chunker
 from pipelines_persistence.ingestion.examination import PAYLOAD_VERSION, Examiner
@@ -46,6 +47,7 @@ class IndexEngine:
         lock: entered for the whole of `ingest`; raises `IndexBusy` when another run holds the index.
         recorder: keeps the history of each `ingest`.
         sparse: gives each point a sparse vector beside the dense one; None where the configuration asks for none.
+        is_shared: whether other homes may use the same store, so that an alias may be somebody else's.
     """
 
     name: str
@@ -59,6 +61,7 @@ class IndexEngine:
     lock: AbstractContextManager[object]
     recorder: RunRecorder = SILENT
     sparse: SparseEmbedder | None = None
+    is_shared: bool = False
 
     @property
     def chunker(self) -> Chunker:
@@ -78,8 +81,11 @@ class IndexEngine:
             "payload": PAYLOAD_VERSION,
             "distance": self.config.collection.distance,
         }
-        if self.sparse:  # only then, so that an index without keeps the fingerprint it was built under
+        # Only where they are asked for, so that an index without keeps the fingerprint it was built under.
+        if self.sparse:
             parts["sparse"] = self.sparse.fingerprint
+        if self.config.collection.shards:
+            parts["shards"] = self.config.collection.shards
         return value_hash(parts)[:32]
 
     def plan(self, notify: Notify = _silent, *, approve_deletions: int = 0) -> Report:
@@ -93,19 +99,28 @@ class IndexEngine:
         report = Report(self.name, generation.collection if generation else "")
         if generation:
             report.points = sum(record.chunks for record in self.ledger.documents(generation))
-            report.notice = difference(self.ledger, self.store, generation)
+            told = difference(self.ledger, self.store, generation), self._tuned(generation)
+            report.notice = "; ".join(filter(None, told))
         planner = Planner(vector_space(self.embedder), self.cache, report)
         self._reconcile(generation, planner, report, notify, approve_deletions)
         report.seconds = time.perf_counter() - started
         return report
 
-    def ingest(self, notify: Notify = _silent, *, approve_deletions: int = 0) -> Report:
+    def ingest(
+        self, notify: Notify = _silent, *, approve_deletions: int = 0, take_over: bool = False
+    ) -> Report:
         """Bring the index in step with its sources; after an interruption, run it again.
 
         A new fingerprint builds a new generation beside the live one, which readers see until the new one is whole.
 
+        Args:
+            notify: told of the progress.
+            approve_deletions: how many may pass the deletion guard.
+            take_over: whether to take the alias of a shared store from a home that is not this one.
+
         Raises:
             IndexBusy: another run holds the index.
+            AliasTaken: another home has an index of that name in the same store; nothing was begun.
             SourceUnavailable: a source cannot be listed or went away; nothing was deleted.
             EmbeddingError: the embedder fails on everything.
             StoreError, StoreUnavailable, StorageError: see there.
@@ -113,11 +128,32 @@ class IndexEngine:
             RunCancelled: `notify` raised it.
         """
         with self.lock:
+            if self.is_shared and not take_over:
+                self._require_alias()
             generation = self.ledger.open(self.name, self.fingerprint, self.config.model_dump_json())
             report = Report(self.name, generation.collection, points=self.ledger.live_points(generation))
             with recorded(self.ledger, self.recorder, report) as recording:
                 self._apply(generation, report, recording, notify, approve_deletions)
             return report
+
+    def _require_alias(self) -> None:
+        named = self.store.aliases().get(self.name)
+        if named is not None and self.ledger.by_collection(named) is None:
+            raise AliasTaken(
+                f"the vector store's alias {self.name!r} names {named!r}, which this home's ledger does not know: another home "
+                "keeps an index of that name there, or the ledger was lost. Give this index another name; or, if nobody else "
+                "uses it, run again with --take-over"
+            )
+
+    def _tuned(self, generation: Generation) -> str:
+        """Say what of an existing collection would be changed in place."""
+        before = IndexConfig.model_validate_json(generation.configuration).collection
+        changed = [
+            key
+            for key in type(before).model_fields
+            if getattr(before, key) != getattr(self.config.collection, key)
+        ]
+        return f"the collection is changed in place: {', '.join(changed)}" if changed else ""
 
     def content_version(self) -> str | None:
         """Return a hash of what readers see: equal means that the index holds the same documents."""

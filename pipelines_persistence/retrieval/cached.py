@@ -44,25 +44,30 @@ class CachedSearcher:
 
         While the store does not answer, what was asked since the last run is still answered.
         """
-        collection = self._collection(index)
+        collection, away = self._collection(index)
+
+        def load() -> list[Hit]:
+            if away is not None:
+                raise away  # it was asked for as long as it may be: not once more
+            return self._searcher.search(query, index, limit=limit, where=where, mode=mode)
+
         if collection is None:
-            return self._searcher.search(
-                query, index, limit=limit, where=where, mode=mode
-            )  # says what is wrong
+            return load()  # says what is wrong
         run, is_running = self._newest_run(index)
         return self._answers.get_or_load(
             digest(index, collection, run, query, limit, repr(as_filter(where)), mode),
-            lambda: self._searcher.search(query, index, limit=limit, where=where, mode=mode),
+            load,
             tags=[index_tag(index)],
             ttl=_UNSETTLED if is_running else None,
         )
 
-    def _collection(self, index: str) -> str | None:
+    def _collection(self, index: str) -> tuple[str | None, TransientError | None]:
+        """Return what the alias names, or what it must name according to the ledger, and why the store was not to be had."""
         try:
-            return self._store.aliases().get(index)
-        except TransientError:
+            return self._store.aliases().get(index), None
+        except TransientError as error:
             live = self._ledger.live(index)
-            return live.collection if live else None
+            return live.collection if live else None, error
 
     def _newest_run(self, index: str) -> tuple[str, bool]:
         runs = self._ledger.runs(index, 1)

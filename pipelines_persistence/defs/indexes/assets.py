@@ -38,6 +38,10 @@ class IngestOptions(dg.Config):
         description="Let up to this many deletions pass the deletion guard, in this run only. "
         "The check `nothing_withheld` of the run before says how many wait.",
     )
+    take_over: bool = Field(
+        default=False,
+        description="Take the index's alias in a shared vector store from another home that has an index of the same name.",
+    )
 
 
 def source_specs(index: str, settings: IndexConfig) -> list[dg.AssetSpec]:
@@ -95,7 +99,9 @@ def index_assets(index: str, settings: IndexConfig) -> list[dg.AssetsDefinition]
     ) -> dg.MaterializeResult:
         with supervised(context) as notify:
             engine = indexing.engine(index, settings)
-            report = engine.ingest(notify, approve_deletions=config.approve_deletions)
+            report = engine.ingest(
+                notify, approve_deletions=config.approve_deletions, take_over=config.take_over
+            )
             version = engine.content_version()
             sample = _sample(indexing, index, settings)
         return dg.MaterializeResult(
