@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipelines_persistence.events.personal import CachedKeys, PersonalData
     from pipelines_persistence.events.taking_in import InboxFolder, TakenIn
     from pipelines_persistence.pipelines import PipelineAggregate
-    from pipelines_persistence.projections import ProjectionRunner, ReadModels
+    from pipelines_persistence.projections import Projection, ProjectionRunner, ReadModels
     from pipelines_persistence.projections.catalog import Configured
     from pipelines_persistence.repositories import Reader, UnitOfWork
     from pipelines_persistence.resilience import Guards
@@ -73,11 +73,13 @@ class Eventing:
     @cached_property
     def cache(self) -> "Cache":
         """What keeps the answers of read models."""
+        return self._open_cache() if self._open_cache else self._no_cache
+
+    @cached_property
+    def _no_cache(self) -> "Cache":
         from pipelines_persistence.adapters.caching import open_cache
         from pipelines_persistence.configuration import CacheConfig
 
-        if self._open_cache:
-            return self._open_cache()
         return open_cache(CacheConfig(backend="none"), self._settings.home, None)
 
     @property
@@ -184,7 +186,8 @@ class Eventing:
         """Make a person's data unreadable, and remove what was read of it: snapshots, read models, dead letters.
 
         Read models are built anew beside what readers see, and past events that cannot be worked in without the data; no
-        build is kept to go back to. To repeat it is safe.
+        build is kept to go back to. No cache holds answers of read models that take personal data (see `read_model`). To
+        repeat it is safe.
 
         Returns:
             Whether there was a key.
@@ -272,18 +275,32 @@ class Eventing:
         return self.projections[name]
 
     def read_model(self, name: str) -> "Reader[Any]":
-        """Return the main rows of a projection as readers see them now, to ask with specifications.
+        """Return the main rows of a projection as readers see them, to ask with specifications.
+
+        It may be kept: each question goes to the build that is live by then. Answers that may hold personal data are not
+        kept anywhere: there is nothing to remove when a person is forgotten.
 
         Raises:
             ConfigurationError: there is no such projection, or it was never built.
         """
-        from pipelines_persistence.projections.cached import CachedReader
+        from pipelines_persistence.projections.cached import LiveReader
         from pipelines_persistence.projections.ports import live_build
 
-        table = self.projection(name).projection.tables[0]
-        build = live_build(self.models, name)
-        reader = self.models.repository(build, table)
-        return CachedReader(reader, self.models, build, table, self.cache)
+        projection = self.projection(name).projection
+        live_build(self.models, name)
+        cache = self._no_cache if self._is_personal(projection) else self.cache
+        return LiveReader(self.models, name, projection.tables[0], cache)
+
+    def _is_personal(self, projection: "Projection") -> bool:
+        """Whether there may be personal data in the rows: where it reaches a projection that is not one of ours."""
+        from pipelines_persistence.projections.shipped import SHIPPED
+
+        ruled = self.config.personal.keys()
+        if (
+            type(projection) in SHIPPED.values()
+        ):  # they keep ids, types and times, and data of types without rules
+            return False
+        return bool(ruled & projection.types if projection.types else ruled)
 
     @cached_property
     def snapshots(self) -> "SnapshotStore":

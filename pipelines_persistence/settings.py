@@ -4,6 +4,7 @@ import difflib
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -144,9 +145,15 @@ def _explain(path: Path, root: yaml.Node | None, detail: dict[str, Any]) -> str:
         return f"{where}: unknown key; {_suggest(location)}"
     message = detail["msg"].removeprefix("Value error, ")
     missing = detail["type"] == "missing"
-    given = "" if missing or isinstance(detail["input"], dict | list) else f", got {detail['input']!r}"
+    given = "" if missing or isinstance(detail["input"], dict | list) else f", got {_shown(detail['input'])}"
     needed = f" (key {location[-1]!r})" if missing else ""
     return f"{where}: {message}{needed}{given}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, date):
+        return f"the date {value.isoformat()}: put quotes around it to make it a text"
+    return repr(value)
 
 
 def _locate(node: yaml.Node | None, location: Sequence[str | int]) -> tuple[int, list[str | int]]:

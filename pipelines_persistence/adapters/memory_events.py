@@ -33,6 +33,7 @@ from pipelines_persistence.events.appending import (
     settle,
 )
 from pipelines_persistence.events.records import CLOSING
+from pipelines_persistence.repositories.boundaries import refuse_within
 
 _EPOCH = 1
 
@@ -128,6 +129,7 @@ class MemoryEventStore:
         return self._write([append])[0]
 
     def _write(self, appends: Sequence[Append]) -> list[Appended]:
+        refuse_within(self)
         for append in sorted(appends, key=lambda append: append.stream):
             for event in append.events:
                 self._store(append.stream, event)

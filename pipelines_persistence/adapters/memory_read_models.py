@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pipelines_persistence.adapters.memory_repositories import MemoryReader
-from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.errors import ConfigurationError, StorageError
 from pipelines_persistence.events import START, Cursor
 from pipelines_persistence.projections.declaring import Projection
 from pipelines_persistence.projections.ports import (
@@ -22,10 +22,11 @@ from pipelines_persistence.projections.ports import (
     CheckpointMoved,
     DeadLetter,
     NotCaughtUp,
+    Standing,
     Step,
     build_of,
 )
-from pipelines_persistence.projections.rows import Unit
+from pipelines_persistence.projections.rows import STREAM, Unit
 from pipelines_persistence.projections.tables import Key, R, Table
 from pipelines_persistence.repositories import Reader, Relation, Specification
 from pipelines_persistence.repositories.ports import ALL
@@ -107,6 +108,14 @@ class MemoryReadModels:
             for index in range(build.partitions):
                 self._marks.pop((build.id, index), None)
 
+    def standing(self, projection: str) -> Standing | None:
+        """See `ReadModels`."""
+        with self._lock:
+            live = self.live(projection)
+            if live is None:
+                return None
+            return Standing(live, tuple(self._marks[live.id, index] for index in range(live.partitions)))
+
     def checkpoint(self, build: Build, partition: int = 0) -> Checkpoint:
         """See `ReadModels`."""
         with self._lock:
@@ -123,8 +132,9 @@ class MemoryReadModels:
             unit = MemoryUnit(self._content[step.build.id])
             work(unit)
             unit.commit()
-            now = datetime.now(UTC)
-            self._marks[step.build.id, step.partition] = Checkpoint(step.new, mark.events + step.events, now)
+            updated_at = datetime.now(UTC) if step.events else mark.updated_at
+            moved = Checkpoint(step.new, mark.events + step.events, updated_at)
+            self._marks[step.build.id, step.partition] = moved
             self._dead[step.build.id] += step.dead
 
     def dead_letters(self, build: Build, limit: int = 100) -> list[DeadLetter]:
@@ -159,6 +169,10 @@ class MemoryReadModels:
 
     def _held(self, build: Build, table: Table[R]) -> list[R]:
         with self._lock:
+            if build.id not in self._content:
+                raise StorageError(
+                    f"the build {build.id} of {build.projection!r} is there no more: look again"
+                )
             return list(self._content[build.id][table.row].values())
 
     def _located(self, build: Build, relation: Relation[Any]) -> list[Any]:
@@ -192,6 +206,11 @@ class MemoryUnit:
     def delete(self, table: Table[R], keys: Sequence[Key]) -> None:
         """See `Unit`."""
         self._changes[table.row].update(dict.fromkeys(keys))
+
+    def delete_stream(self, table: Table[R], stream: str) -> None:
+        """See `Unit`."""
+        rows = self._content[table.row] | self._changes[table.row]
+        self.delete(table, [key for key, row in rows.items() if row and getattr(row, STREAM) == stream])
 
     def from_end(self, table: Table[R], prefix: Key, offset: int, limit: int) -> list[R]:
         """See `Unit`."""

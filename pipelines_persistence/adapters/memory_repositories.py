@@ -103,6 +103,10 @@ class MemoryRepository(MemoryReader[R]):
         self._content = content
         self._alone = alone
 
+    def walk(self, specification: Specification[R] = ALL, *, order: Sequence[str] = ()) -> Iterator[R]:
+        """See `Reader`."""
+        return self._while_open(super().walk(specification, order=order))
+
     def add(self, row: R) -> R:
         """See `Repository`."""
         kept = admitted(self._table, row, 1)
@@ -123,6 +127,11 @@ class MemoryRepository(MemoryReader[R]):
         with self._alone():
             self._expect(row, self._expected(row))
             del self._content()[self._table.key_of(row)]
+
+    def _while_open(self, rows: Iterator[R]) -> Iterator[R]:
+        for row in rows:
+            yield row
+            self._content()  # which refuses where nothing may be asked any more
 
     def _keep(self, row: R) -> R:
         self._content()[self._table.key_of(row)] = copy.deepcopy(row)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from pipelines_persistence.caching.ports import Codec
+from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.records import Hit
 
 if TYPE_CHECKING:
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+
+def encoded(codec: Codec[T], value: T) -> bytes:
+    """Return the bytes of a value, after trying whether they can be read back: none other may be kept.
+
+    Raises:
+        ConfigurationError: they cannot: the value is not of the codec's kind.
+    """
+    try:
+        data = codec.encode(value)
+        codec.decode(data)
+    except Exception as error:
+        raise ConfigurationError(
+            f"the codec {codec.name!r} cannot keep a {type(value).__name__} and read it back: {error}; "
+            "give a value of the namespace's kind, or another codec to another namespace"
+        ) from error
+    return data
 
 
 class Struct(Generic[T]):
@@ -59,7 +78,9 @@ class Vector:
     name: str = "f32"
 
     def encode(self, value: "NDArray[np.float32]") -> bytes:
-        """See `Codec`."""
+        """See `Codec`; raises ValueError for an array of another shape."""
+        if value.shape != (self.dimension,):
+            raise ValueError(f"its shape is {value.shape}, not ({self.dimension},)")
         return value.astype("<f4", copy=False).tobytes()
 
     def decode(self, data: bytes) -> "NDArray[np.float32]":

@@ -11,7 +11,13 @@ from pipelines_persistence.caching.entries import EntryMaker
 from pipelines_persistence.caching.fences import Fences
 from pipelines_persistence.caching.namespace import Surroundings, TieredNamespace
 from pipelines_persistence.caching.ports import Codec, Guard, LocalLevel, Namespace, SharedLevel, Unguarded
-from pipelines_persistence.caching.records import CacheState, Policy, Stats, stats_by_namespace
+from pipelines_persistence.caching.records import (
+    CacheState,
+    Policy,
+    Stats,
+    require_seconds,
+    stats_by_namespace,
+)
 from pipelines_persistence.caching.shared import SharedSide
 from pipelines_persistence.errors import ConfigurationError
 
@@ -59,8 +65,11 @@ class TieredCache:
         """See `Cache`.
 
         Raises:
-            ConfigurationError: the name has a ':', or is in use with another codec.
+            ConfigurationError: the name has a ':', or is in use with another codec; or a duration is none.
         """
+        for what, seconds in (("ttl", ttl), ("stale", stale)):
+            if seconds is not None:
+                require_seconds(what, seconds)
         if ":" in name or not name:
             raise ConfigurationError(f"{name!r} cannot name a namespace of the cache: leave ':' out")
         with self._lock:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pipelines_persistence.caching.codecs import encoded
 from pipelines_persistence.caching.counters import Counters
 from pipelines_persistence.caching.entries import EntryMaker
 from pipelines_persistence.caching.fences import Fences, Ticket
@@ -96,7 +97,7 @@ class Loading(Generic[T]):
     def alone(self, request: Request[T]) -> Entry:
         """Load within a load of the same key: nobody waits for it, and nothing is kept."""
         self.counters.add("misses")
-        data = self.codec.encode(request.loader())
+        data = encoded(self.codec, request.loader())
         shared = self.maker.shared(
             data, request.version, cost=0.0, ttl=request.ttl, stamp="", tags=request.tags
         )
@@ -166,7 +167,7 @@ class Loading(Generic[T]):
     ) -> Entry:
         started, is_shared = self.clock(), False
         try:
-            data = self.codec.encode(request.loader())
+            data = encoded(self.codec, request.loader())
             self.counters.add("refreshes" if is_refresh else "misses")
             entry, is_shared = self._keep(request, data, self.clock() - started, ticket, lease)
         except Exception as error:  # noqa: BLE001 - whatever the origin raises; it is raised again where nothing can be served

@@ -4,12 +4,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pipelines_persistence.caching.codecs import encoded
 from pipelines_persistence.caching.counters import Counters
 from pipelines_persistence.caching.entries import EntryMaker
 from pipelines_persistence.caching.fences import Fences, Flight, Ticket
 from pipelines_persistence.caching.loading import Loading, Request
 from pipelines_persistence.caching.ports import Codec, LocalLevel
-from pipelines_persistence.caching.records import Entry, Policy, holds, is_older, is_outdated, new_stamp
+from pipelines_persistence.caching.records import (
+    Entry,
+    Policy,
+    holds,
+    is_older,
+    is_outdated,
+    new_stamp,
+    require_seconds,
+)
 from pipelines_persistence.caching.shared import SharedSide, namespace_tag
 
 T = TypeVar("T")
@@ -36,7 +45,7 @@ class TieredNamespace(Generic[T]):
         self._prefix = f"{name}:"
         self._tag = namespace_tag(self._prefix)
         self._names = (self._tag,)
-        self._encode = codec.encode
+        self._codec = codec
         self._decode = codec.decode
         self._around = around
         self._local = around.local
@@ -68,6 +77,8 @@ class TieredNamespace(Generic[T]):
         ttl: float | None = None,
     ) -> T:
         """See `Namespace`."""
+        if ttl is not None:
+            require_seconds("ttl", ttl)
         name = self._prefix + key
         entry = self._lookup(name)
         if entry is not None and self._is_certain(entry, version):
@@ -103,8 +114,10 @@ class TieredNamespace(Generic[T]):
         ttl: float | None = None,
     ) -> bool:
         """See `Namespace`."""
+        if ttl is not None:
+            require_seconds("ttl", ttl)
         self._shared.start()
-        name, data, names = self._prefix + key, self._encode(value), self._tags(tags)
+        name, data, names = self._prefix + key, encoded(self._codec, value), self._tags(tags)
         if len(data) > self._around.policy.largest:
             self._count("too_large")
             self.invalidate(key)

@@ -45,9 +45,10 @@ class Namespace(Protocol[T]):
             loader: asks the origin. What it raises reaches all who wait, and is not cached.
             version: what is older is not good enough; and the version of what the loader returns.
             tags: of the entry that a load makes.
-            ttl: seconds, where it is not that of the namespace.
+            ttl: seconds, where it is not that of the namespace; 0 to ten years.
 
         Raises:
+            ConfigurationError: the `ttl` is none, and nothing was loaded; or the value is not of the codec's kind.
             Exception: what the loader raised, unless a stale value may be served: only if the error is no `PermanentError` and
                 nobody has invalidated it.
         """
@@ -64,7 +65,11 @@ class Namespace(Protocol[T]):
         tags: Sequence[str] = (),
         ttl: float | None = None,
     ) -> bool:
-        """Put a value there for all processes; False if a newer version stands there, or it is too large."""
+        """Put a value there for all processes; False if a newer version stands there, or it is too large.
+
+        Raises:
+            ConfigurationError: the `ttl` is none, or the value is not of the codec's kind; nothing was changed.
+        """
 
     def warm(
         self, items: Iterable[tuple[str, T]], *, version: int | None = None, tags: Sequence[str] = ()
@@ -151,6 +156,10 @@ class SharedLevel(Protocol):
     @property
     def available(self) -> bool:
         """Whether it answers and tells of changes; costs nothing."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not available, without secrets; "" if it is."""
 
     def open(self, listener: Listener) -> None:
         """Begin to listen; returns soon, whether it answers or not."""

@@ -1,4 +1,4 @@
-"""What read models answer: keyed by their build, and as new as their checkpoint."""
+"""What read models answer: kept under what identifies their content."""
 
 import hashlib
 import json
@@ -28,32 +28,25 @@ def _plain(value: object) -> Json:
 class CachedReads(Generic[T]):
     """Answers of one read model.
 
-    A build has a name of its own, so a rebuild that is swapped in shares nothing with the one before. Within a build the
-    checkpoint only goes forward, so it is the version: an answer from before it is not good enough, and never replaces a
-    later one. Nothing has to be told when a projection has run.
+    The key names the content that was asked, exactly: an answer is served to those who see the same content, and to nobody
+    else, whether the read model went on, was built anew, was rolled back, or came back from a backup. Nothing has to be
+    told when any of that happens. Nor is an answer kept beyond its freshness: who cannot tell what the content is cannot
+    ask for it.
     """
 
     def __init__(self, cache: Cache, model: str, codec: Codec[T]) -> None:
         """Take the name of the read model, and how its answers become bytes."""
-        self._answers = cache.namespace(f"read-{model}", codec)
-        self._tag = f"read-model-{model}"
+        self._answers = cache.namespace(f"read-{model}", codec, stale=0)
 
-    def get_or_load(self, question: Json, loader: Callable[[], T], *, build: str, checkpoint: int) -> T:
-        """Return the answer to a question, at least as new as the checkpoint.
+    def get_or_load(self, question: Json, loader: Callable[[], T], *, content: str) -> T:
+        """Return the answer to a question.
 
         Args:
             question: what decides the answer, as JSON.
-            loader: asks the read model; called after build and checkpoint were read.
-            build: the name of the live build.
-            checkpoint: its position, read before the answer.
+            loader: asks the read model; raises if the content is another one by then.
+            content: identifies what the read model holds, such as `Standing.identity`; read now.
         """
-        return self._answers.get_or_load(
-            digest(build, question), loader, version=checkpoint, tags=[self._tag]
-        )
-
-    def warm(self, question: Json, answer: T, *, build: str, checkpoint: int) -> bool:
-        """Put an answer there before anybody asks; False if a newer one is there."""
-        return self._answers.set(digest(build, question), answer, version=checkpoint, tags=[self._tag])
+        return self._answers.get_or_load(digest(content, question), loader)
 
     def clear(self) -> None:
         """Forget all answers, in all processes."""

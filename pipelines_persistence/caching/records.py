@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipelines_persistence.errors import ConfigurationError
+
 
 class Cell:
     """The version of a tag in this process: whoever drops the tag moves it on. Compared, never ordered."""
@@ -55,6 +57,22 @@ class Entry:
     def accepts(self, version: int | None) -> bool:
         """Whether there is a value that is at least as new as `version`."""
         return self.data is not None and not is_older(self.version, version)
+
+
+_LONGEST = 10 * 366 * 86_400.0
+"""Seconds that an entry may be asked to be kept: far beyond any use, and far below what a server refuses."""
+
+
+def require_seconds(name: str, value: object) -> None:
+    """Refuse what is no duration of an entry.
+
+    Raises:
+        ConfigurationError: it is no number, not finite, negative, or above ten years.
+    """
+    if not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        raise ConfigurationError(
+            f"{name}={value!r} cannot be used for a cache: give seconds, 0 to {_LONGEST:.0f}"
+        )
 
 
 def new_stamp() -> str:

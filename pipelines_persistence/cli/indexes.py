@@ -8,8 +8,8 @@ import typer
 
 from pipelines_persistence.cli.common import Json, open_platform
 from pipelines_persistence.errors import ConfigurationError
-from pipelines_persistence.filters import Filter, Match, both, parse_filter
-from pipelines_persistence.records import SearchMode
+from pipelines_persistence.filters import Filter, Match, both, parse_filter, too_deep
+from pipelines_persistence.records import SearchMode, field_path
 
 if TYPE_CHECKING:
     from pipelines_persistence.configuration import IndexConfig
@@ -84,7 +84,7 @@ def search(
     where: Annotated[
         list[str] | None,
         typer.Option(
-            help="key=value that a hit must have; may be repeated. Values are typed: 3, true, text."
+            help="key=value that a hit must have; may be repeated. Values are typed: 3, true, text, '\"true\"'."
         ),
     ] = None,
     filter_: Annotated[
@@ -104,6 +104,8 @@ def search(
 
     with open_platform(as_json) as platform:
         conditions = _where(where or (), filter_)
+        if not query.strip():
+            raise ConfigurationError("the question is empty: ask one in plain words")
         name = index or _only_index(platform)
         hits = platform.searcher.search(query, name, limit=limit, where=conditions, mode=mode)
         if as_json:
@@ -219,6 +221,8 @@ def _where(items: Sequence[str], text: str | None) -> Filter:
         return equal
     try:
         value = json.loads(text)
+    except RecursionError as error:
+        raise ConfigurationError(f"--filter: {too_deep()}") from error
     except ValueError as error:
         raise ConfigurationError(
             f'--filter is no JSON ({error}): write it like {{"must": [{{"key": "page", "range": {{"gte": 3}}}}]}}'
@@ -233,12 +237,37 @@ def _condition(item: str) -> "tuple[str, Scalar]":
     key, found, value = item.partition("=")
     if not found or not key:
         raise ConfigurationError(f"--where {item}: expected key=value")
+    _require_key(item, key)
     try:
         typed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
+        _require_text(item, key, value)
         return key, value
+    if typed is None:
+        _require_text(item, key, value)
     if isinstance(typed, int) and not -(2**63) <= typed < 2**63:
         raise ConfigurationError(
             f"--where {item}: integers have 64 bits; put quotes around a text: {key}='\"{value}\"'"
         )
     return key, typed if isinstance(typed, str | int | float | bool) else value
+
+
+def _require_key(item: str, key: str) -> None:
+    try:
+        field_path(key)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--where {item}: {error}") from error
+
+
+def _require_text(item: str, key: str, value: str) -> None:
+    """Refuse what looks like a truth or a null of another language: as a text it would find nothing, without a word."""
+    word = value.strip().lower()
+    if word in {"true", "false"}:
+        meant = f"{key}={word} for the truth"
+    elif word in {"none", "null"}:
+        meant = f'--filter \'{{"must": [{{"is_null": {{"key": {json.dumps(key)}}}}}]}}\' for a null'
+    else:
+        return
+    raise ConfigurationError(
+        f"--where {item}: {value} may mean two things: write {meant}, or {key}='\"{value}\"' for the text"
+    )

@@ -90,7 +90,10 @@ def show(
         list[str] | None, typer.Option(help="A column, or -column for the greatest first. May be repeated.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="The most rows; by default 20 in a table and all in JSON.")
+        int | None,
+        typer.Option(
+            min=1, max=_MANY, help="The most rows; by default 20 in a table, and in JSON 1,000,000."
+        ),
     ] = None,
     after: Annotated[str | None, typer.Option(help="What the page before gave as next.")] = None,
     include: Annotated[
@@ -105,6 +108,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the rows of a read model."""
+    if dead and (where or spec or order or after or include):
+        raise typer.BadParameter(
+            "--dead shows events and no rows: leave --where, --spec, --order, --after and --include away"
+        )
     with open_platform(as_json, database) as platform:
         eventing = platform.eventing
         projection = eventing.projection(name).projection

@@ -1,11 +1,28 @@
 """The model of an index: what to index, from where, how."""
 
-from typing import Annotated, Literal, Self
+from datetime import date
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from pipelines_persistence.configuration.model import CUSTOM, Cron, Model, Name, Owner
-from pipelines_persistence.records import CollectionSpec, Distance, HnswSpec, IndexedType, Scalar, payload_key
+from pipelines_persistence.errors import ConfigurationError
+from pipelines_persistence.records import (
+    CollectionSpec,
+    Distance,
+    HnswSpec,
+    IndexedType,
+    Scalar,
+    field_path,
+    payload_key,
+)
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 BACKENDS = ("openvino", "sentence-transformers", "hash")
@@ -18,6 +35,36 @@ def _known_backend(value: str) -> str:
             f"{value!r} is no backend: expected one of {known}, or an import path 'module:attribute'"
         )
     return value
+
+
+def _is_key(value: str) -> str:
+    try:
+        field_path(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+Key = Annotated[str, AfterValidator(_is_key)]
+"""A payload field or a metadata key, in the notation of filters."""
+
+
+def _is_key_or_none(value: str) -> str:
+    return value and _is_key(value)
+
+
+def _typed(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Say in one sentence what no member of the union is."""
+    try:
+        return validate(value)
+    except ValidationError:
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, date) for item in items):
+            raise ValueError("metadata has no dates: put quotes around the date") from None
+        raise ValueError("expected a text, a number, true, false, or a list of texts or of numbers") from None
+
+
+MetadataValue: TypeAlias = Annotated[Scalar | list[str] | list[int] | list[float], WrapValidator(_typed)]
 
 
 class SourceConfig(Model):
@@ -41,8 +88,9 @@ class SourceConfig(Model):
     hidden: bool = False
     """Whether files and folders whose name starts with a dot are documents too."""
 
-    metadata: dict[str, Scalar | list[str] | list[int] | list[float]] = Field(default_factory=dict)
-    """Stored with every chunk of this source, typed as written here."""
+    metadata: dict[str, MetadataValue] = Field(default_factory=dict)
+    """Stored with every chunk of this source, typed as written here. Put quotes around a date; a payload index of type
+    datetime reads it."""
 
 
 class ChunkingConfig(Model):
@@ -109,7 +157,7 @@ class CollectionConfig(Model):
     on_disk: bool = False
     """Whether the vectors stay on disk instead of in memory."""
 
-    payload_indexes: dict[str, IndexedType] = Field(default={"document": "keyword", "source": "keyword"})
+    payload_indexes: dict[Key, IndexedType] = Field(default={"document": "keyword", "source": "keyword"})
     """Payload field or metadata key to the type of its index, for fast filters: keyword, integer, float, bool,
     datetime, uuid, text or geo."""
 
@@ -117,7 +165,7 @@ class CollectionConfig(Model):
     """`bm25` keeps a sparse vector of each chunk's words beside the dense one, for sparse and hybrid search. Part of the
     fingerprint."""
 
-    tenant: str = Field(default="", examples=["customer"])
+    tenant: Annotated[str, AfterValidator(_is_key_or_none)] = Field(default="", examples=["customer"])
     """The payload field or metadata key that divides the collection among tenants; the store keeps each tenant's points
     together."""
 

@@ -2,12 +2,19 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.records import Scalar
+
+MAX_DEPTH = 24
+"""Filters within filters that every store answers: a server refuses messages that nest deeper than 100, and a nested filter
+is three of them."""
+
+_ADDED_DEPTH = 2
+"""What `lowered` adds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +141,25 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All of `must`, one of `should` where there is any, and none of `must_not`. An empty one matches every point."""
+    """All of `must`, one of `should` where there is any, and none of `must_not`. An empty one matches every point.
+
+    Attributes:
+        depth: filters within each other, this one included.
+
+    Raises:
+        ConfigurationError: they nest so deep that no store would answer.
+    """
 
     must: "tuple[Condition, ...]" = ()
     should: "tuple[Condition, ...]" = ()
     must_not: "tuple[Condition, ...]" = ()
+    depth: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count the levels, so that whoever walks over a filter comes to an end of it."""
+        inner = max(map(_depth, (*self.must, *self.should, *self.must_not)), default=0)
+        object.__setattr__(self, "depth", 1 + inner)
+        require_depth(self, MAX_DEPTH + _ADDED_DEPTH)
 
     def renamed(self, rename: "Callable[[str], str]") -> "Filter":
         """Return the same filter with other keys; those within `Nested` are relative and stay."""
@@ -180,6 +201,29 @@ def both(one: Where, other: Where) -> Filter:
     return given[0] if len(given) == 1 else Filter(must=tuple(given))
 
 
+def require_depth(filter_: Filter, most: int = MAX_DEPTH) -> None:
+    """Refuse a filter that no store answers.
+
+    Raises:
+        ConfigurationError: it nests too deep.
+    """
+    if filter_.depth > most:
+        raise too_deep()
+
+
+def too_deep() -> ConfigurationError:
+    """Say how deep filters may nest."""
+    return ConfigurationError(
+        f"the filter nests deeper than {MAX_DEPTH} levels: write it with fewer filters within filters"
+    )
+
+
+def _depth(condition: "Condition") -> int:
+    if isinstance(condition, Nested):
+        return condition.filter.depth
+    return condition.depth if isinstance(condition, Filter) else 0
+
+
 def _renamed(condition: "Condition", rename: Callable[[str], str]) -> "Condition":
     if isinstance(condition, Filter):
         return condition.renamed(rename)
@@ -193,7 +237,10 @@ def _require_bound(condition: Range | DatetimeRange) -> None:
 
 def _require_moment(key: str, bound: datetime) -> None:
     if bound.utcoffset() is None:
-        raise ConfigurationError(f"filter on {key!r}: {bound.isoformat()} has no zone; write +00:00 or Z")
+        raise ConfigurationError(
+            f"filter on {key!r}: {bound.isoformat()} has no zone; give one, such as "
+            "datetime(2026, 1, 31, 12, tzinfo=UTC)"
+        )
     try:
         bound.astimezone(UTC)
     except OverflowError as error:

@@ -17,10 +17,12 @@ from pipelines_persistence.filters.conditions import (
     Match,
     MatchAny,
     MatchExcept,
+    MatchText,
     Nested,
     Range,
     Where,
     as_filter,
+    require_depth,
 )
 from pipelines_persistence.records import Scalar
 
@@ -37,9 +39,15 @@ def lowered(where: Where) -> Filter:
     one; and the bounds of `Range` are to be taken as they are.
 
     Raises:
-        ConfigurationError: a number is not finite, or a whole one does not fit 64 bits.
+        ConfigurationError: a number is not finite, or a whole one does not fit 64 bits; a text is no Unicode; or the filter
+            nests too deep.
     """
     filter_ = as_filter(where)
+    require_depth(filter_)
+    return _literal(filter_)
+
+
+def _literal(filter_: Filter) -> Filter:
     return Filter(
         must=tuple(map(_lowered, filter_.must)),
         should=tuple(map(_lowered, filter_.should)),
@@ -48,11 +56,12 @@ def lowered(where: Where) -> Filter:
 
 
 def _lowered(condition: Condition) -> Condition:
+    _require_whole_signs(condition)
     match condition:
         case Filter():
-            condition = lowered(condition)
+            condition = _literal(condition)
         case Nested(key, filter_):
-            condition = Nested(key, lowered(filter_))
+            condition = Nested(key, _literal(filter_))
         case Match(key, value):
             condition = _match(key, value)
         case MatchAny():
@@ -62,6 +71,19 @@ def _lowered(condition: Condition) -> Condition:
         case Range():
             condition = _range(condition)
     return condition
+
+
+def _require_whole_signs(condition: Condition) -> None:
+    r"""Refuse half a sign, which JSON can write as \ud800 and no store can hold."""
+    values: tuple[Scalar, ...] = ()
+    match condition:
+        case Match(_, value) | MatchText(_, value):
+            values = (value,)
+        case MatchAny(_, values) | MatchExcept(_, values):
+            pass
+    for value in values:
+        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise ConfigurationError(f"filter: {value!r} has half a sign in it; give a text of whole ones")
 
 
 def _match(key: str, value: Scalar) -> Match | Range:

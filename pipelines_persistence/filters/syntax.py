@@ -1,12 +1,13 @@
 """Filters as JSON, in the syntax of Qdrant's REST interface."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.filters.conditions import (
+    MAX_DEPTH,
     Condition,
     DatetimeRange,
     Filter,
@@ -19,14 +20,18 @@ from pipelines_persistence.filters.conditions import (
     MatchText,
     Nested,
     Range,
+    require_depth,
+    too_deep,
 )
-from pipelines_persistence.records import Scalar
+from pipelines_persistence.records import Scalar, field_path
 
 _CLAUSES = ("must", "should", "must_not")
 _TESTS = ("match", "range", "is_null", "is_empty")
 _MATCHES = ("value", "any", "except", "text")
 _BOUNDS = ("gt", "gte", "lt", "lte")
 _SHOWN = 60
+_LEVELS = 4 * MAX_DEPTH + 4
+"""Of JSON: a nested filter is four of them, and the deepest condition as many."""
 
 Value: TypeAlias = Any
 """A decoded JSON value of which nothing is known yet."""
@@ -38,9 +43,27 @@ def parse_filter(value: Value) -> Filter:
     """Return the filter that a decoded JSON value means, such as `{"must": [{"key": "page", "range": {"gte": 3}}]}`.
 
     Raises:
-        ConfigurationError: it is none; names the place, such as `must[0].range`.
+        ConfigurationError: it is none; names the place, such as `must[0].range`. Or it nests deeper than `MAX_DEPTH`.
     """
-    return _filter(value, "")
+    _require_shallow(value)
+    filter_ = _filter(value, "")
+    require_depth(filter_)
+    return filter_
+
+
+def _require_shallow(value: Value) -> None:
+    """Refuse what could not be walked over, nor shown in a message: level by level, for the same reason."""
+    level = [value]
+    for _ in range(_LEVELS):
+        level = [inner for outer in level for inner in _within(outer)]
+    if level:
+        raise too_deep()
+
+
+def _within(value: Value) -> Iterable[Value]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _filter(value: Value, place: str) -> Filter:
@@ -129,7 +152,12 @@ def _nested(mapping: Mapping[str, Value], place: str) -> Nested:
 def _key(mapping: Mapping[str, Value], place: str) -> str:
     if "key" not in mapping:
         _fail(place, mapping, "expected a key")
-    return _text(mapping["key"], _join(place, "key"))
+    key = _text(mapping["key"], _join(place, "key"))
+    try:
+        field_path(key)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{_join(place, 'key')}: {error}") from error
+    return key
 
 
 def _mapping(value: Value, place: str, words: Sequence[str]) -> Mapping[str, Value]:
@@ -180,9 +208,13 @@ def _number(value: Value, place: str) -> float:
 
 def _moment(value: Value, place: str) -> datetime:
     try:
-        return datetime.fromisoformat(_text(value, place))
+        moment = datetime.fromisoformat(_text(value, place))
     except ValueError:
-        _fail(place, value, "expected a moment as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+        _fail(
+            place, value, "expected a moment such as 2026-01-31T12:00:00+01:00, or a date such as 2026-01-31"
+        )
+    # Qdrant's rule, for stored values as for bounds.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _join(place: str, word: str) -> str:

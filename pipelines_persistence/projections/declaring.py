@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 
 from pipelines_persistence.errors import ConfigurationError
-from pipelines_persistence.events import StoredEvent
+from pipelines_persistence.events import TOMBSTONED, StoredEvent
 from pipelines_persistence.events.registry import EventRegistry
 from pipelines_persistence.projections.frames import to_frame
 from pipelines_persistence.projections.rows import Models
@@ -52,7 +52,8 @@ class Projection:
         types: which events it takes; by default those that have a handler, or all where one takes all others.
         categories: only events of streams of these categories; all where empty.
         by_stream: whether each row depends on the events of one stream only, whose id is its column `stream`. Such a
-            projection can be run in partitions.
+            projection can be run in partitions, and its rows go with their stream when that is tombstoned; unless it
+            takes events of type `TOMBSTONED` itself.
         batch_size: events in a transaction, at most.
         registry: of typed events, for handlers that are marked with a struct.
         specifications: what is often asked of the main table, by the names that the command line knows.
@@ -103,12 +104,34 @@ class Projection:
         parts = [
             self.version,
             self.configuration,
-            sorted(self.types),
+            [*sorted(self.types), *([TOMBSTONED] if self.drops_tombstoned else [])],
             sorted(self.categories),
             [table.signature for table in self.tables],
         ]
         text = json.dumps(parts, sort_keys=True)
         return f"v{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def drops_tombstoned(self) -> bool:
+        """Whether the rows of a stream that was tombstoned are removed without a handler for it."""
+        return self.by_stream and TOMBSTONED not in self._handlers and TOMBSTONED not in self.types
+
+    @property
+    def taken(self) -> Collection[str]:
+        """The types to ask the log for; all where empty."""
+        return {*self.types, TOMBSTONED} if self.types and self.drops_tombstoned else self.types
+
+    def work_in(self, events: Sequence[StoredEvent], models: Models) -> None:
+        """Work in a batch of what is `taken`: by `project`, and then without what belongs to streams that were tombstoned."""
+        if not self.drops_tombstoned:
+            self.project(events, models)
+            return
+        if own := [event for event in events if not self.types or event.type in self.types]:
+            self.project(own, models)
+        # Last, since nothing follows a tombstone in its stream.
+        for event in events:
+            if event.type == TOMBSTONED:
+                models.drop_stream(event.stream)
 
     def prefetch(self, events: Sequence[StoredEvent], models: Models) -> None:
         """Read rows that the events of a batch will ask for; by default those of a main table keyed by stream."""

@@ -56,13 +56,36 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """How far one partition of a build is.
 
     Attributes:
-        cursor: of the last event that is in the tables.
+        cursor: of the last event that is in the tables, or up to where there is none for them.
         events: how many have been worked in.
+        updated_at: when the last of them were; a move past events of others leaves it.
     """
 
     cursor: Cursor
     events: int
     updated_at: datetime
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What readers see at one moment.
+
+    Attributes:
+        build: the live one.
+        marks: how far its partitions are, in their order.
+    """
+
+    build: Build
+    marks: tuple[Checkpoint, ...]
+
+    @property
+    def identity(self) -> str:
+        """A text that is another one whenever the rows may be others, also after a restore of the database.
+
+        Ids and counts are the same again after a restore, so the moments belong to it: of the creation of the build, and of
+        the last events that were worked in.
+        """
+        build = f"{self.build.projection} {self.build.id} {self.build.created_at.isoformat()}"
+        return " ".join([build, *(f"{mark.events} {mark.updated_at.isoformat()}" for mark in self.marks)])
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -124,6 +147,9 @@ class ReadModels(Protocol):
     def live(self, projection: str) -> Build | None:
         """Return the build that readers see."""
 
+    def standing(self, projection: str) -> Standing | None:
+        """Return what readers see, read in one step; None if the projection was never built."""
+
     def checkpoint(self, build: Build, partition: int = 0) -> Checkpoint:
         """Return how far a partition is.
 
@@ -168,7 +194,10 @@ class ReadModels(Protocol):
         """Return how many events were passed over."""
 
     def repository(self, build: Build, table: Table[R]) -> Reader[R]:
-        """Return the rows of a table, to read. Rows that a relation includes are those of live builds."""
+        """Return the rows of a table, to read. Rows that a relation includes are those of live builds.
+
+        Each question raises `StorageError` once the build was dropped.
+        """
 
     def rows(
         self,
@@ -212,5 +241,10 @@ def live_build(models: ReadModels, name: str) -> Build:
     """
     live = models.live(name)
     if live is None:
-        raise ConfigurationError(f"{name} was never built: pipelines project {name}")
+        raise never_built(name)
     return live
+
+
+def never_built(name: str) -> ConfigurationError:
+    """Return the error of a projection without a live build."""
+    return ConfigurationError(f"{name} was never built: pipelines project {name}")

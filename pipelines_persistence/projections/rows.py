@@ -14,6 +14,9 @@ RowType = TypeVar("RowType", bound=msgspec.Struct)
 
 _PAGE = 1000
 
+STREAM = "stream"
+"""The column that says to which stream a row belongs, in tables of projections that work `by_stream`."""
+
 
 class Unit(Protocol):
     """An open transaction on the tables of one build."""
@@ -30,6 +33,9 @@ class Unit(Protocol):
 
     def delete(self, table: Table[R], keys: Sequence[Key]) -> None:
         """Remove the rows of the keys, where there are any."""
+
+    def delete_stream(self, table: Table[R], stream: str) -> None:
+        """Remove the rows whose column `stream` is this one."""
 
     def from_end(self, table: Table[R], prefix: Key, offset: int, limit: int) -> list[R]:
         """Return rows whose key begins with `prefix`, the greatest key first."""
@@ -77,6 +83,16 @@ class Rows(Generic[R]):
             for row in rows:
                 self.delete(*self._table.key_of(row))
 
+    def drop_stream(self, stream: str) -> None:
+        """Remove all rows whose column `stream` is this one, if there is such a column."""
+        if all(column.name != STREAM for column in self._table.columns):
+            return
+        self.flush()
+        self._unit.delete_stream(self._table, stream)
+        for key, row in self._known.items():
+            if row is not None and getattr(row, STREAM) == stream:
+                self._known[key] = None
+
     def from_end(self, *prefix: str | int, offset: int = 0, limit: int = 1) -> list[R]:
         """Return rows whose key begins with `prefix`, the greatest key first; for reading only."""
         self.flush()
@@ -102,6 +118,11 @@ class Models:
     def __getitem__(self, row: type[RowType]) -> Rows[RowType]:
         """Return the table of a row type."""
         return self._rows[row]
+
+    def drop_stream(self, stream: str) -> None:
+        """Remove all rows of a stream, in any of them."""
+        for rows in self._rows.values():
+            rows.drop_stream(stream)
 
     def flush(self) -> None:
         """Write what was changed in any of them."""

@@ -254,7 +254,7 @@ class ProjectionRunner:
     ) -> ProjectionReport:
         marks = [self.models.checkpoint(build, index) for index in range(build.partitions)]
         cursor = min(mark.cursor for mark in marks)
-        lag = self.store.count(cursor, types=projection.types, categories=projection.categories)
+        lag = self.store.count(cursor, types=projection.taken, categories=projection.categories)
         return ProjectionReport(
             projection=projection.name,
             build=build.id,
@@ -282,7 +282,7 @@ def _follow(worker: Worker, stop: threading.Event, poll: float) -> None:
     news = worker.store.subscribe(
         cursor,
         stop=stop,
-        types=projection.types,
+        types=projection.taken,
         categories=projection.categories,
         partition=worker.share,
         limit=projection.batch_size,

@@ -125,7 +125,7 @@ class Worker:
         def work(unit: Unit) -> None:
             if events:
                 models = Models(self.projection.tables, unit)
-                self.projection.project(events, models)
+                self.projection.work_in(events, models)
                 models.flush()
 
         self.models.advance(Step(self.build, self.partition, old, new, len(events)), work)
@@ -154,7 +154,7 @@ class Worker:
         return self.store.batches(
             after,
             until=until,
-            types=projection.types,
+            types=projection.taken,
             categories=projection.categories,
             partition=self.share,
             limit=projection.batch_size,

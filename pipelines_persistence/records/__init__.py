@@ -10,8 +10,8 @@ from pipelines_persistence.records.documents import (
     Payload,
     Scalar,
     SourceEntry,
-    payload_key,
 )
+from pipelines_persistence.records.keys import field_path, payload_key
 from pipelines_persistence.records.ledger import (
     ChunkRecord,
     DocumentRecord,
@@ -69,5 +69,6 @@ __all__ = [
     "SourceEntry",
     "SparseVector",
     "StoredPoint",
+    "field_path",
     "payload_key",
 ]

@@ -13,28 +13,6 @@ Payload: TypeAlias = dict[str, Json]
 """What is stored beside a vector: typed, not everything as a string."""
 
 
-_PAYLOAD_FIELDS = frozenset(
-    {
-        "document",
-        "source",
-        "title",
-        "text",
-        "headings",
-        "ordinal",
-        "start",
-        "end",
-        "tokens",
-        "media_type",
-        "metadata",
-    }
-)
-
-
-def payload_key(key: str) -> str:
-    """Return where a field stands in the payload: what is no field of ours is a key of the document's metadata."""
-    return key if key.split(".", 1)[0].removesuffix("[]") in _PAYLOAD_FIELDS else f"metadata.{key}"
-
-
 class Markup(StrEnum):
     """How the text of a parsed document shows its structure; decides how it is chunked."""
 

@@ -67,16 +67,27 @@ def named(catalog: Catalog, text: str) -> Specification[Any]:
         raise ConfigurationError(
             f"there is no specification {name!r}: there are {', '.join(catalog) or 'none'}"
         )
-    hints = [kind for word, kind in get_type_hints(catalog[name]).items() if word != "return"]
+    hints = {word: kind for word, kind in get_type_hints(catalog[name]).items() if word != "return"}
     given = rest.split(",", len(hints) - 1) if rest and hints else [rest] * bool(rest)
+    wanted = ",".join(word.upper() for word in hints)
+    if len(given) != len(hints):
+        example = f"{name}:{wanted}" if hints else name
+        raise ConfigurationError(
+            f"{text!r}: {name} takes {wanted or 'no argument'}; got {len(given) or 'none'}: write {example}"
+        )
+    return catalog[name](
+        *(
+            _argument(text, word, kind, value)
+            for (word, kind), value in zip(hints.items(), given, strict=True)
+        )
+    )
+
+
+def _argument(text: str, word: str, kind: Any, given: str) -> Any:  # noqa: ANN401 - as the specification has it
     try:
-        arguments = [
-            msgspec.convert(value, kind, strict=False) for value, kind in zip(given, hints, strict=True)
-        ]
+        return msgspec.convert(given, kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        wanted = ",".join(str(getattr(kind, "__name__", kind)) for kind in hints)
-        raise ConfigurationError(f"{text!r}: {name} takes {wanted or 'no argument'}: {error}") from error
-    return catalog[name](*arguments)
+        raise ConfigurationError(f"{text!r}: {given!r} does not fit {word.upper()}: {error}") from error
 
 
 def _equal(column: Column, given: str) -> Specification[Any]:

@@ -72,6 +72,14 @@ class Opposite:
 Condition: TypeAlias = Test | Every | Some | Opposite
 
 
+def parameters(condition: Condition) -> int:
+    """Return how many values a database is given with a condition, at most."""
+    if isinstance(condition, Test):
+        return len(condition.value) if condition.operator is Operator.ONE_OF else 2
+    parts = (condition.part,) if isinstance(condition, Opposite) else condition.parts
+    return sum(map(parameters, parts))
+
+
 def predicate(condition: Condition) -> Predicate:
     """Return a condition as a function of a row."""
     if isinstance(condition, Test):

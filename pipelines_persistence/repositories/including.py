@@ -15,6 +15,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 LARGEST = 5_000
 """Rows of a page that includes others: their links are parameters of one query."""
 
+LONGEST = 1_000_000
+"""Rows of a page without others, and of a relation for each row."""
+
 _LINKS = (Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN, Kind.MOMENT)
 
 
@@ -45,16 +48,16 @@ def check_page(table: Table[Any], limit: int, include: Sequence[Relation[Any]]) 
     Raises:
         ConfigurationError: it has no rows, or too many to include others for, or a relation does not hold.
     """
-    if limit < 1 or (include and limit > LARGEST):
+    if not 1 <= limit <= (LARGEST if include else LONGEST):
         raise ConfigurationError(
-            f"a page of {limit} rows: ask for one at least, and {LARGEST} at most with others"
+            f"a page of {limit} rows: ask for one at least and {LONGEST} at most, {LARGEST} with others"
         )
     for relation in include:
         _check(relation, table)
 
 
 def _check(relation: Relation[Any], table: Table[Any]) -> None:
-    if not relation.by or relation.most < 1:
+    if not relation.by or not 1 <= relation.most <= LONGEST:
         raise ConfigurationError(
             f"the relation {relation.name!r} needs fields to link by, and rows to include"
         )

@@ -24,7 +24,8 @@ class Reader(Protocol[R]):
     """The rows of a table, to read.
 
     Every method may raise `ConfigurationError` (a specification, an order or a key does not fit the table),
-    `DatabaseUnavailable` (the same call may succeed later) and `StorageError` (something has to be changed first).
+    `DatabaseUnavailable` (the same call may succeed later), `StorageError` (something has to be changed first) and
+    `UnitMisused` (of a unit of work that has ended, or past the one that is open).
     """
 
     def get(self, *key: str | int) -> R | None:
@@ -50,7 +51,7 @@ class Reader(Protocol[R]):
             specification: which rows.
             order: fields, "-" before those whose greatest comes first; nulls come last, equal rows by their key. By
                 default the table's own order.
-            limit: the most rows, at least 1.
+            limit: the most rows, at least 1 and at most 1,000,000, with `include` 5,000.
             after: the `next` of the page before, in the same order.
             include: related rows to read with them: one query for each relation.
         """
@@ -96,7 +97,7 @@ class Repository(Reader[R], Protocol[R]):
 
 
 class Work(Protocol[Log_co]):
-    """An open transaction."""
+    """An open transaction. When it has ended, whatever it handed out raises `UnitMisused`."""
 
     @property
     def events(self) -> Log_co:
@@ -114,6 +115,9 @@ class UnitOfWork(Protocol[Log_co]):
     """Transactions over tables of one's own and the event log. Safe to share between threads.
 
     They are serializable: units that run at the same time leave what some order of them would.
+
+    Within a unit only its own repositories and events are used. What would go past it (another unit, a repository of no
+    unit, an append to the log) raises `UnitMisused` at once, for it would wait for the unit, or stand without it.
     """
 
     def open(self, table: Table[Any]) -> None:
@@ -135,6 +139,8 @@ class UnitOfWork(Protocol[Log_co]):
 
         Raises:
             EventRefused: some of its events stand already and others do not.
+            DatabaseContended: each attempt of some seconds lost to other units; nothing was written.
+            UnitMisused: it is called within a unit.
         """
 
     def repository(self, table: Table[R]) -> Repository[R]:

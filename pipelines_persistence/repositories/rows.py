@@ -9,21 +9,27 @@ import msgspec
 
 from pipelines_persistence.errors import ConfigurationError, PermanentError
 from pipelines_persistence.repositories.conditions import Condition, Every, Operator, Test, json_text
-from pipelines_persistence.repositories.tables import Column, Key, Kind, R, Table, columns_of
+from pipelines_persistence.repositories.tables import LONGEST, Column, Key, Kind, R, Table, columns_of
 from pipelines_persistence.repositories.values import EXACT, INTEGERS, fitting
 
 
 class RowRefused(PermanentError, ValueError):
-    """The database cannot keep a value of a row: too large a number, NUL in a text."""
+    """The database cannot keep a value of a row: too large a number, NUL in a text, too long a key."""
 
 
 def admitted(table: Table[R], row: R, version: int | None = None) -> R:
-    """Return a copy of a row as it is kept: moments in UTC, and with a version where one is given.
+    """Return a copy of a row as it is kept: moments in UTC, no negative zero, and with a version where one is given.
 
     Raises:
         RowRefused: a value is of another type than its field, or no database could keep it.
     """
     kept = {column.name: _admitted(table, column, getattr(row, column.name)) for column in table.columns}
+    for names in table.indexed:
+        if sum(len((kept[name] or "").encode()) for name in names) > LONGEST:
+            raise RowRefused(
+                f"{table.row.__name__}.{', '.join(names)}: a key or an index takes {LONGEST} bytes of text at most; "
+                "change the row, nothing of it was written"
+            )
     if table.version and version is not None:
         kept[table.version] = version
     return msgspec.structs.replace(row, **kept)
@@ -54,7 +60,9 @@ def _admitted(table: Table[Any], column: Column, value: Any) -> Any:  # noqa: AN
         )
     if isinstance(value, datetime) and column.kind is Kind.MOMENT:
         return value.astimezone(UTC)
-    return float(value) if column.kind is Kind.FLOAT else value
+    return (
+        float(value) + 0.0 if column.kind is Kind.FLOAT else value
+    )  # -0.0 becomes 0.0: SQLite keeps no sign of it
 
 
 def _text(_column: Column, value: object) -> str:

@@ -17,6 +17,7 @@ from pipelines_persistence.repositories.conditions import (
     Predicate,
     Some,
     Test,
+    parameters,
     predicate,
 )
 from pipelines_persistence.repositories.tables import Column, Kind, R, column_named, columns_of
@@ -25,11 +26,18 @@ from pipelines_persistence.repositories.values import fitting, fitting_item, mis
 MOST_VALUES = 10_000
 """In one `in_`: databases take no more than some ten thousand parameters."""
 
-DEEPEST = 100
-"""Levels of a specification: databases and Python alike end somewhere above."""
+MOST_PARAMETERS = 30_000
+"""In one specification: SQLite takes 32,766, and a page adds some."""
+
+DEEPEST = 40
+"""Levels of a specification: SQLite's parser ends at 74 where they are simple, and earlier where they are wide."""
 
 Columns = Mapping[str, Column]
 
+_NO_TRUTH = (
+    "what is asked of rows is neither true nor false by itself: combine specifications with & | ~ instead of and, or, not, "
+    "each comparison in parentheses, and write (f > 1) & (f < 3) for 1 < f < 3"
+)
 _LAST = "\U0010ffff"
 _SURROGATES = (0xD7FF, 0xE000)
 
@@ -54,6 +62,14 @@ class Specification(Generic[R]):
         """Return what it does not mean."""
         return self.part if isinstance(self, _Not) else _Not(self)
 
+    def __bool__(self) -> bool:
+        """Refuse to be true or false, as `and`, `or`, `not` and `1 < field("g") < 3` would have it.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(_NO_TRUTH)
+
     def holds(self, row: R) -> bool:
         """Tell whether a row is meant; `predicate` is quicker for many.
 
@@ -68,7 +84,12 @@ class Specification(Generic[R]):
 
     def bound(self, columns: Columns) -> Condition:
         """Return what is meant of a table with these columns; see `holds` for what it raises."""
-        return self._bound(columns, DEEPEST)
+        condition = self._bound(columns, DEEPEST)
+        if parameters(condition) > MOST_PARAMETERS:
+            raise ConfigurationError(
+                f"the specification has more than {MOST_PARAMETERS} values, which no database takes at once: ask in parts"
+            )
+        return condition
 
     def _bound(self, columns: Columns, depth: int) -> Condition:
         raise NotImplementedError
@@ -133,8 +154,24 @@ class Field:
 
     __hash__ = None  # type: ignore[assignment]  # equality is a question here, so it cannot be a key
 
+    def __bool__(self) -> bool:
+        """Refuse to be true or false.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(_NO_TRUTH)
+
     def in_(self, values: Iterable[object]) -> Specification[Any]:
-        """Mean rows with one of these values, or with null where None is among them; none means no row."""
+        """Mean rows with one of these values, or with null where None is among them; none means no row.
+
+        Raises:
+            ConfigurationError: it is one value, or a text, whose characters would each be one.
+        """
+        if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
+            raise ConfigurationError(
+                f"in_ on {self.name!r} takes several values, such as a list, and not {values!r}: write in_([...]), or =="
+            )
         return _Leaf(self.name, Operator.ONE_OF, tuple(values))
 
     def is_null(self) -> Specification[Any]:

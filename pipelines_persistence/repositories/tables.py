@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
@@ -18,6 +19,12 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 Key = tuple[str | int, ...]
 """The values of a row's key columns, in their order."""
+
+LONGEST = 2_000
+"""Bytes of the texts in a key, or in an index, of one row together: PostgreSQL keeps up to some 2,700 in an index."""
+
+_SYSTEM = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""Names that PostgreSQL has for columns of its own in every table."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
 
@@ -97,6 +104,10 @@ class Table(Generic[R]):
         names = [column.name for column in self.columns]
         for word in (*names, *([name] if name else [])):
             require_name(word)
+        if taken := sorted(_SYSTEM.intersection(names)):
+            raise ConfigurationError(
+                f"{row.__name__}: PostgreSQL has columns of its own named {', '.join(taken)} in every table: name them otherwise"
+            )
         fits = [column for column in self.columns if column.name in self.key and _fits_key(column)]
         if not key or len(fits) < len(self.key):
             raise ConfigurationError(
@@ -116,6 +127,11 @@ class Table(Generic[R]):
         used = {word for index in self.indexes for word in index} | {word.lstrip("-") for word in self.order}
         if unknown := used - set(names):
             raise ConfigurationError(f"{row.__name__}: no such fields: {sorted(unknown)}")
+        kinds = columns_of(row)
+        if json := sorted({word for word in used if kinds[word].kind is Kind.JSON}):
+            raise ConfigurationError(
+                f"{row.__name__}: {json} are kept as JSON, which has no order: neither index nor order by them"
+            )
         if version and not _counts(columns_of(row).get(version), self.key):
             raise ConfigurationError(
                 f"{row.__name__}: the version {version!r} must name an integer beside the key"
@@ -125,6 +141,16 @@ class Table(Generic[R]):
         """Return the key of a row."""
         key = self._key_of(row)
         return key if len(self.key) > 1 else (key,)
+
+    @cached_property
+    def indexed(self) -> tuple[tuple[str, ...], ...]:
+        """The fields with texts of the key and of each index, whose lengths are bounded: see `LONGEST`."""
+        kinds = columns_of(self.row)
+        texts = (
+            tuple(name for name in names if kinds[name].kind is Kind.TEXT)
+            for names in (self.key, *self.indexes)
+        )
+        return tuple(names for names in texts if names)
 
     @property
     def signature(self) -> list[str]:
@@ -168,18 +194,31 @@ def require_name(name: str) -> None:
 
 
 def _column(field: msgspec.structs.FieldInfo) -> Column:
-    kind, nullable = field.type, False
-    if get_origin(kind) in (types.UnionType, typing.Union):
-        members = [member for member in get_args(kind) if member is not type(None)]
-        nullable = len(members) < len(get_args(kind))
-        kind = members[0] if len(members) == 1 else kind
-    if get_origin(kind) is typing.Annotated:
-        kind = get_args(kind)[0]
+    kind, nullable = plain_type(field.type), _takes_null(field.type)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return Column(field.name, Kind.TEXT, kind, nullable)
     if kind in _KINDS:
         return Column(field.name, _KINDS[kind], kind, nullable)
     return Column(field.name, Kind.JSON, field.type, nullable)
+
+
+def plain_type(kind: Any) -> Any:  # noqa: ANN401 - any type
+    """Return a type without its annotations and its None, as far as one type is left."""
+    if get_origin(kind) is typing.Annotated:
+        return plain_type(get_args(kind)[0])
+    if get_origin(kind) in (types.UnionType, typing.Union):
+        members = [member for member in get_args(kind) if member is not type(None)]
+        return plain_type(members[0]) if len(members) == 1 else kind
+    return kind
+
+
+def _takes_null(kind: Any) -> bool:  # noqa: ANN401 - any type
+    """Tell whether None is of a type: of `Any` and `Literal["a", None]`, too."""
+    try:
+        msgspec.convert(None, kind)
+    except (msgspec.ValidationError, TypeError):
+        return False
+    return True
 
 
 def _fits_key(column: Column) -> bool:

@@ -1,8 +1,6 @@
 """Values that are compared with a column: checked against it, so that every database understands the same."""
 
 import math
-import types
-import typing
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args, get_origin
@@ -11,7 +9,7 @@ import msgspec
 
 from pipelines_persistence.errors import ConfigurationError
 from pipelines_persistence.repositories.conditions import json_text
-from pipelines_persistence.repositories.tables import Column, Kind
+from pipelines_persistence.repositories.tables import Column, Kind, plain_type
 
 INTEGERS = range(-(2**63), 2**63)
 """What fits a column: 64 bits."""
@@ -77,7 +75,7 @@ def item_type(column: Column) -> Any:  # noqa: ANN401 - any type
     """Return the type of a list's items; None where the column is no list."""
     if column.kind is not Kind.JSON:
         return None
-    kind = _stripped(column.type)
+    kind = plain_type(column.type)
     if kind is Any:
         return Any
     if (get_origin(kind) or kind) not in _LISTS:
@@ -123,12 +121,3 @@ def _converted(column: Column, value: object, kind: Any) -> Any:  # noqa: ANN401
         return msgspec.convert(msgspec.to_builtins(value), kind)
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
         raise misfit(column, value, str(error)) from error
-
-
-def _stripped(kind: Any) -> Any:  # noqa: ANN401 - as above
-    if get_origin(kind) is typing.Annotated:
-        return _stripped(get_args(kind)[0])
-    if get_origin(kind) in (types.UnionType, typing.Union):
-        members = [member for member in get_args(kind) if member is not type(None)]
-        return _stripped(members[0]) if len(members) == 1 else kind
-    return kind

@@ -16,6 +16,9 @@ from pipelines_persistence.resilience.signals import CircuitState, Listener, Ret
 T = TypeVar("T")
 Sleep = Callable[[float], None]
 
+_MOMENT = 1.0
+"""Seconds for which equal failures of several streams are one piece of news."""
+
 _guarded: ContextVar[frozenset[str]] = ContextVar("guarded", default=frozenset())
 """The dependencies that a caller further out already guards in this context."""
 
@@ -77,7 +80,8 @@ class Guard:
             clock: monotonic, in seconds.
             sleep: waits between two attempts (seconds).
             jitter: returns numbers from 0 to 1.
-            listeners: are told of retries and of changes of the breaker's state.
+            listeners: are told of retries and of changes of the breaker's state; of calls that failed side by side in the same
+                way, of one.
         """
         self.name = name
         self.breaker = CircuitBreaker(name, config.breaker, clock=clock, listeners=listeners)
@@ -88,6 +92,7 @@ class Guard:
         self._listeners = listeners
         self._lock = Lock()
         self._retries = 0
+        self._told: dict[tuple[int, str], float] = {}
 
     def call(self, work: Callable[[], T], *, repeatable: Callable[[TransientError], bool] = always) -> T:
         """Return what a function returns, which may run more than once.
@@ -161,7 +166,18 @@ class Guard:
     def _scheduled(self, attempt: int, wait: float, error: TransientError) -> None:
         with self._lock:
             self._retries += 1
-        tell(self._listeners, RetryScheduled(self.name, attempt, wait, str(error)))
+            is_news = self._is_news(attempt, str(error))
+        if is_news:
+            tell(self._listeners, RetryScheduled(self.name, attempt, wait, str(error)))
+
+    def _is_news(self, attempt: int, error: str) -> bool:
+        """Tell whether nobody heard of such an attempt a moment ago; the caller holds the lock."""
+        now = self._clock()
+        self._told = {said: moment for said, moment in self._told.items() if now - moment < _MOMENT}
+        if (attempt, error) in self._told:
+            return False
+        self._told[attempt, error] = now
+        return True
 
 
 def _may_repeat(error: TransientError, repeatable: Callable[[TransientError], bool]) -> bool:

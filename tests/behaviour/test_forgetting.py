@@ -3,6 +3,9 @@
 import base64
 import json
 import os
+from uuid import uuid4
+
+import redis
 
 CONFIGURATION = """
 indexes: {docs: {sources: [{name: docs, uri: docs}]}}
@@ -98,6 +101,26 @@ def test_an_event_that_could_never_be_forgotten_is_named_with_its_line_and_the_o
     [line] = report["rejected"]
     assert (line["line"], line["field"]) == (2, "data")
     assert "never be forgotten" in line["reason"]
+
+
+def test_what_is_personal_never_reaches_the_shared_cache_so_nothing_is_left_there(desk, redis_url):
+    prefix = f"{uuid4()}:"
+    (desk.folder / "pipelines.yaml").write_text(f"{CONFIGURATION}cache: {{prefix: '{prefix}'}}")
+    (desk.folder / "mail.py").write_text(PROJECTION)
+    (desk.folder / "log.jsonl").write_text(json.dumps(order(1, "ann", "ann@example.org")))
+    desk.env["PIPELINES_MASTER_KEY"] = base64.b64encode(os.urandom(32)).decode()
+    desk.env["PIPELINES_REDIS_URL"] = redis_url
+    desk.run("events", "load", "log.jsonl")
+    desk.run("project")
+    assert [row["email"] for row in desk.run("show", "mail", "--limit", "9")["rows"]] == ["ann@example.org"]
+    desk.run("show", "pipeline_board", "--limit", "9")
+    with redis.Redis.from_url(redis_url) as server:
+        names = [name.decode() for name in server.scan_iter(f"{prefix}v:*")]
+        held = b"".join(part for name in names for part in server.hgetall(name).values())
+    assert {name.removeprefix(prefix).split(".")[0] for name in names} == {"v:read-pipeline_board"}
+    assert b"ann@example.org" not in held
+    desk.run("events", "forget", "ann", "--yes")
+    assert [row["email"] for row in desk.run("show", "mail")["rows"]] == [None]
 
 
 def test_no_key_is_made_under_a_master_key_that_does_not_open_those_there_are(desk):

@@ -126,6 +126,12 @@ def test_following_shows_what_comes_until_it_is_interrupted(events):
         (["project", "--rollback"], "needs the name"),
         (["project", "--as-of", "2026-01-01"], "expected a moment with its zone"),
         (["project", "--follow", "--rebuild"], "exclude one another"),
+        (["show", "live_entities", "--dead", "--where", "nope=1"], "--dead shows events and no rows"),
+        (["show", "live_entities", "--dead", "--order", "zzz"], "leave --where, --spec, --order"),
+        (["show", "live_entities", "--dead", "--spec", "nope"], "--dead shows events"),
+        (["show", "live_entities", "--dead", "--after", "nope"], "--dead shows events"),
+        (["show", "live_entities", "--dead", "--include", "nope"], "--dead shows events"),
+        (["show", "live_entities", "--limit", "9223372036854775807"], "1000000"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_would(desk, arguments, message):
@@ -185,5 +191,11 @@ def test_pipelines_are_shown_by_specification_with_their_batches(events):
     [[batch]] = shown["related"]["batches"]
     assert (shown["rows"][0]["documents"], batch["stream"]) == (1, shown["rows"][0]["stream"])
     assert events.run("show", "pipeline_board", "--spec", "active_pipelines")["rows"] == []
+    for wrong, takes in [
+        ("pipelines_by_tag", "KEY,VALUE; got none"),
+        ("active_pipelines:1", "no argument; got 1"),
+    ]:
+        error = events.run("show", "pipeline_board", "--spec", wrong, code=2)["error"]["message"]
+        assert f"takes {takes}" in error
     error = events.run("show", "pipeline_board", "--include", "steps", code=2)["error"]["message"]
     assert "there are reasoning_steps, batches" in error

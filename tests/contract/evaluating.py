@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pipelines_persistence.filters import (
     Condition,
@@ -56,11 +56,14 @@ def _fields(value: object, path: list[str]) -> Iterator[object]:
     if not path:
         yield value
         return
-    name, brackets, _ = path[0].partition("[]")
+    name, *brackets = re.findall(r"[^\[\]]+|\[\d*\]", path[0])
     if not isinstance(value, dict) or name not in value:
         return
-    inner = value[name]
-    for element in (inner if isinstance(inner, list) else []) if brackets else [inner]:
+    found = [value[name]]
+    for bracket in brackets:
+        chosen = slice(None) if bracket == "[]" else slice(int(bracket[1:-1]), int(bracket[1:-1]) + 1)
+        found = [element for inner in found if isinstance(inner, list) for element in inner[chosen]]
+    for element in found:
         yield from _fields(element, path[1:])
 
 
@@ -81,11 +84,7 @@ def _accepts(condition: Condition, value: object) -> bool:
         case Range():
             return _is_number(value) and _within(condition, value)
         case DatetimeRange():
-            return (
-                isinstance(value, str)
-                and _is_moment(value)
-                and _within(condition, datetime.fromisoformat(value))
-            )
+            return isinstance(value, str) and _is_moment(value) and _within(condition, _moment(value))
     raise AssertionError(condition)
 
 
@@ -100,7 +99,12 @@ def _is_number(value: object) -> bool:
 
 
 def _is_moment(text: str) -> bool:
-    return re.match(r"\d{4}-\d\d-\d\dT", text) is not None
+    return re.match(r"\d{4}-\d\d-\d\d(T|$)", text) is not None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _words(text: str) -> set[str]:

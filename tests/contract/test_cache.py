@@ -1,7 +1,9 @@
 """The contract of the `Cache` port, run against every backend: none, memory, Redis and the embedded Valkey."""
 
+import math
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from uuid import uuid4
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 
 from pipelines_persistence.adapters.caching import open_cache
 from pipelines_persistence.adapters.caching.valkey import EmbeddedValkey
-from pipelines_persistence.caching import Hits, Raw, Vector, json_values
+from pipelines_persistence.adapters.caching.wire import Wire
+from pipelines_persistence.caching import Hits, Raw, Struct, Vector, json_values
 from pipelines_persistence.configuration import CacheConfig
 from pipelines_persistence.errors import ConfigurationError, IndexNotFound, SourceUnavailable
 from pipelines_persistence.records import Hit
@@ -373,6 +376,35 @@ def test_warming_puts_values_there(keeping):
     assert [space.get(key) for key in "abc"] == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1, 1e300, "60"])
+def test_a_duration_that_is_none_is_refused_before_anything_is_loaded(cache, seconds):
+    space, origin = cache.namespace("n", Raw()), Origin()
+    with pytest.raises(ConfigurationError, match="ttl="):
+        space.get_or_load("k", origin, ttl=seconds)
+    with pytest.raises(ConfigurationError, match="ttl="):
+        space.set("k", b"1", ttl=seconds)
+    with pytest.raises(ConfigurationError, match="stale="):
+        cache.namespace("m", Raw(), stale=seconds)
+    assert origin.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("codec", "wrong", "right"),
+    [
+        (Vector(3), np.ones(4, np.float32), np.ones(3, np.float32)),
+        (Struct("numbers", list[int]), ["1"], [1]),
+    ],
+    ids=["vector", "struct"],
+)
+def test_what_could_not_be_read_back_is_refused_and_never_kept(cache, codec, wrong, right):
+    space = cache.namespace("n", codec)
+    with pytest.raises(ConfigurationError, match="read it back"):
+        space.get_or_load("k", lambda: wrong)
+    with pytest.raises(ConfigurationError, match="read it back"):
+        space.set("k", wrong)
+    assert list(space.get_or_load("k", lambda: right)) == list(right)
+
+
 # What is shared
 
 
@@ -489,6 +521,67 @@ def test_what_is_told_of_a_value_may_be_damaged(pair):
     one._shared.level._writer().run([("HSET", f"{one._shared.level._prefix}v:n.raw:k", "m", b"[no")])
     assert two.namespace("n", Raw()).get_or_load("k", lambda: b"2") == b"2"
     assert two.state().failures == 0
+
+
+def told(cache, *command):
+    """Tell the server something as somebody else would, below the prefix of the cache: `*` begins a name."""
+    level = cache._shared.level
+    named = [part.replace("*", level._prefix, 1) if isinstance(part, str) else part for part in command]
+    with closing(Wire(level._pool)) as wire:
+        return wire.run([tuple(named)])[0]
+
+
+FOREIGN = {
+    "value": (("SET", "*v:n.raw:k", "rubbish"), 1),
+    "lease": (("HSET", "*l:n.raw:k", "a", "b"), 1),
+    "tag": (("HSET", "*t::n.raw", "a", "b"), 0),
+    "stamp": (("HSET", "*v:n.raw:k", "x", b"\xff", "d", b"1"), 0),
+    "version": (("HSET", "*v:n.raw:k", "v", "rubbish"), 0),
+}
+"""What somebody else put there, and the failures that it costs."""
+
+
+@pytest.mark.parametrize(("command", "failures"), FOREIGN.values(), ids=FOREIGN)
+def test_what_somebody_else_put_under_a_name_of_ours_is_counted_and_replaced(pair, command, failures):
+    one, two = pair
+    one.state()
+    told(one, *command)
+    assert one.namespace("n", Raw()).get_or_load("k", lambda: b"loaded") == b"loaded"
+    assert one.state().failures == failures
+    assert one.namespace("n", Raw()).set("k", b"set", version=7)
+    assert two.namespace("n", Raw()).get("k") == b"set"
+
+
+@pytest.mark.parametrize(("command", "failures"), FOREIGN.values(), ids=FOREIGN)
+def test_a_write_replaces_what_somebody_else_put_there(pair, command, failures):  # noqa: ARG001 - of lookups
+    one, two = pair
+    one.state()
+    told(one, *command)
+    assert one.namespace("n", Raw()).set("k", b"set", version=7)
+    assert two.namespace("n", Raw()).get("k") == b"set"
+
+
+@pytest.mark.parametrize(
+    "command", [("SET", "*counts", "rubbish"), ("HSET", "*counts", "n:misses", "rubbish")]
+)
+def test_counts_that_are_none_begin_anew(pair, command):
+    one, _ = pair
+    one.namespace("n", Raw()).get_or_load("k", Origin())
+    told(one, *command)
+    assert one.totals()["n"].misses == 1
+    assert one.totals()["n"].misses == 1
+    told(one, "HSET", "*counts", "rubbish", "x")
+    assert one.totals()["n"].misses == 1
+
+
+def test_nothing_on_the_server_is_without_an_expiry(pair):
+    one, _ = pair
+    one.namespace("n", Raw()).get_or_load("k", Origin(), tags=["t"])
+    one.namespace("n", Raw()).invalidate("gone", version=3)
+    one.totals()
+    names = [name.decode() for name in told(one, "KEYS", "**")]
+    assert {name.removeprefix(one._shared.level._prefix)[:2] for name in names} == {"v:", "t:", "co"}
+    assert [name for name in names if told(one, "TTL", name) <= 0] == []
 
 
 def test_a_value_whose_tags_the_reader_does_not_name_is_looked_at_twice_and_no_less_strictly(pair):

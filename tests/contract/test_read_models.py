@@ -13,9 +13,11 @@ from pipelines_persistence.adapters.memory_events import MemoryEventStore
 from pipelines_persistence.adapters.memory_read_models import MemoryReadModels
 from pipelines_persistence.adapters.sql.database import open_database
 from pipelines_persistence.adapters.sql.event_store import SqlEventStore
+from pipelines_persistence.adapters.sql.event_transactions import guarded
 from pipelines_persistence.adapters.sql.read_models import SqlReadModels
+from pipelines_persistence.configuration import ResilienceConfig
 from pipelines_persistence.errors import ConfigurationError, DatabaseUnavailable, ProjectionFailed
-from pipelines_persistence.events import START, Clock, Cursor, Expected, NewEvent, decode
+from pipelines_persistence.events import START, TOMBSTONED, Clock, Cursor, Expected, NewEvent, decode
 from pipelines_persistence.projections import (
     BuildState,
     CheckpointMoved,
@@ -29,7 +31,9 @@ from pipelines_persistence.projections import (
     on,
 )
 from pipelines_persistence.projections.ports import live_reader
+from pipelines_persistence.projections.rows import Models
 from pipelines_persistence.repositories import asked, everything
+from pipelines_persistence.resilience import Guard
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SQL = ["sqlite", "postgres"]
@@ -599,3 +603,144 @@ def test_two_handlers_for_one_type_are_refused():
             @on("Paid")
             def again(self, event, models):
                 pass
+
+
+class Visit(msgspec.Struct):
+    stream: str
+    number: int
+
+
+class Badge(msgspec.Struct):
+    code: str
+    stream: str
+
+
+class Visits(Projection):
+    name = "visits"
+    tables = (Table(Visit, key=["stream", "number"]), Table(Badge, key=["code"], name="badges"))
+    by_stream = True
+
+    @on("Came")
+    def came(self, event, models):
+        models[Visit].put(Visit(event.stream, event.version))
+        models[Badge].put(Badge(f"{event.stream}/{event.version}", event.stream))
+
+
+class Farewells(Visits):
+    """Takes tombstones itself, and so keeps what it likes."""
+
+    name = "farewells"
+
+    @on(TOMBSTONED)
+    def left(self, event, models):
+        models[Badge].put(Badge("gone", event.stream))
+
+
+class Unbound(Visits):
+    name = "unbound"
+    by_stream = False
+
+
+def come(store, stream, times=1):
+    store.append(stream, [NewEvent("Came") for _ in range(times)], Expected.ANY)
+
+
+def shown(models, projection):
+    return (
+        [(row.stream, row.number) for row in rows(models, projection)],
+        [row.code for row in rows(models, projection, 1)],
+    )
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_rows_of_a_tombstoned_stream_go_with_it(world, partitions):
+    store, models = world
+    runner = ProjectionRunner(store, models, partitions)
+    come(store, "a", 2)
+    come(store, "b")
+    runner.run(Visits())
+    store.tombstone("a")
+    come(store, "b")
+    report = runner.run(Visits())
+    assert shown(models, Visits()) == ([("b", 1), ("b", 2)], ["b/1", "b/2"])
+    assert (report.events, report.lag, report.dead_letters) == (2, 0, 0)
+    runner.run(Visits(), rebuild=True)
+    assert shown(models, Visits()) == ([("b", 1), ("b", 2)], ["b/1", "b/2"])
+
+
+@pytest.mark.parametrize(
+    ("projection", "badges"), [(Farewells(), ["a/1", "gone"]), (Unbound(), ["a/1"])], ids=["own", "unbound"]
+)
+def test_a_projection_that_takes_tombstones_itself_or_is_not_by_stream_is_left_alone(
+    world, projection, badges
+):
+    store, models = world
+    come(store, "a")
+    ProjectionRunner(store, models).run(projection)
+    store.tombstone("a")
+    ProjectionRunner(store, models).run(projection)
+    assert shown(models, projection) == ([("a", 1)], badges)
+
+
+def test_what_a_batch_knew_of_a_stream_is_known_no_more_once_it_was_dropped(world):
+    store, models = world
+    come(store, "a")
+    ProjectionRunner(store, models).run(Visits())
+    live, seen = models.live("visits"), []
+
+    def work(unit):
+        tables = Models(Visits.tables, unit)
+        tables[Visit].put(Visit("a", 7))
+        seen.append(tables[Visit].get("a", 1))
+        tables.drop_stream("a")
+        seen.extend([tables[Visit].get("a", 1), tables[Visit].get("a", 7)])
+        tables.flush()
+
+    cursor = models.checkpoint(live).cursor
+    models.advance(Step(live, 0, cursor, cursor, 1), work)
+    assert seen == [Visit("a", 1), None, None]
+    assert shown(models, Visits()) == ([], [])
+
+
+def test_what_readers_see_is_told_by_one_look(world):
+    store, models = world
+    assert models.standing("accounts") is None
+    runner = ProjectionRunner(store, models, 3)
+    identities = set()
+    for _ in range(2):
+        pay(store, "a", 1)
+        pay(store, "b", 1)
+        runner.run(Accounts())
+        standing = models.standing("accounts")
+        assert standing.build == models.live("accounts")
+        assert list(standing.marks) == [models.checkpoint(standing.build, index) for index in range(3)]
+        identities.add(standing.identity)
+    cursor = standing.marks[0].cursor
+    further = msgspec.structs.replace(cursor, position=cursor.position + 1)
+    models.advance(Step(standing.build, 0, cursor, further), lambda _unit: None)  # past events of others
+    identities.add(models.standing("accounts").identity)
+    runner.run(Accounts(), rebuild=True)
+    identities.add(models.standing("accounts").identity)
+    assert len(identities) == 3
+
+
+@only_sql
+def test_a_build_that_is_gone_or_has_moved_is_no_fault_of_the_database(world):
+    store, models = world
+    waits = []
+    guard = Guard("database", ResilienceConfig().database, sleep=waits.append)
+    guarded(models._work.engine, guard)
+    models = SqlReadModels(models._work.engine)
+    runner = ProjectionRunner(store, models)
+    pay(store, "a", 1)
+    runner.run(Accounts())
+    live = models.live("accounts")
+    with pytest.raises(CheckpointMoved):
+        models.advance(Step(live, 0, START, models.checkpoint(live).cursor, 1), lambda _unit: None)
+    begun = models.open(Doubled(), BuildState.BUILDING)
+    with pytest.raises(NotCaughtUp):
+        models.promote(begun)
+    models.drop(begun)
+    with pytest.raises(CheckpointMoved):
+        models.checkpoint(begun)
+    assert (guard.state().failures, guard.state().retries, waits) == (0, 0, [])

@@ -1,8 +1,11 @@
 """One suite for repositories: memory, SQLite, PostgreSQL; and the same answers from all of them, for generated questions."""
 
 import math
+import random
+import string
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -17,6 +20,7 @@ from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 from pipelines_persistence.adapters.sql.unit_of_work import SqlUnitOfWork
 from pipelines_persistence.errors import ConfigurationError, RowConflict
 from pipelines_persistence.repositories import Relation, RowRefused, Table, everything, field, nothing
+from pipelines_persistence.repositories.specification import DEEPEST
 from tests.things import THINGS, Mood, Thing, orders, specifications, tables
 
 SQL = ["sqlite", "postgres"]
@@ -169,6 +173,86 @@ def test_a_row_that_some_database_could_not_keep_is_refused_by_all(things, name,
     assert things.count() == 0
 
 
+class Sized(msgspec.Struct):
+    name: str
+    number: int
+    place: str = ""
+    other: str | None = None
+    free: str = ""
+
+
+SIZED = Table(Sized, key=["name", "number"], name="sized", indexes=[["place", "other"]])
+
+
+def incompressible(size):
+    return "".join(random.Random(size).choices(string.ascii_letters, k=size))
+
+
+def test_what_is_in_a_key_or_an_index_may_be_so_long_and_no_longer(units):
+    units.open(SIZED)
+    rows = units.repository(SIZED)
+    full = Sized(incompressible(1998) + "é", 2**63 - 1, incompressible(999), incompressible(1001), "x" * 9000)
+    assert rows.get(rows.add(full).name, full.number) == full
+    for wrong in (
+        msgspec.structs.replace(full, name=full.name + "x"),
+        msgspec.structs.replace(full, name="n", place=full.place + "xx"),
+    ):
+        with pytest.raises(RowRefused, match="takes 2000 bytes of text at most"):
+            rows.add(wrong)
+    with pytest.raises(RowRefused, match=r"Sized\.place, other"):
+        rows.update(msgspec.structs.replace(full, other=full.other + "x"))
+    assert list(rows.walk()) == [full]
+
+
+@pytest.mark.parametrize("name", ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"])
+def test_a_name_that_some_database_has_taken_is_refused_when_a_table_is_declared(name):
+    row = msgspec.defstruct("Row", [("id", str), (name, str)])
+    with pytest.raises(ConfigurationError, match=f"columns of its own named {name}"):
+        Table(row, key=["id"], name="rows")
+
+
+def test_a_column_of_json_is_neither_indexed_nor_in_an_order():
+    for wrong in ({"indexes": [["tags"]]}, {"order": ["-tags"]}):
+        with pytest.raises(ConfigurationError, match=r"\['tags'\] are kept as JSON"):
+            Table(Thing, key=["key"], **wrong)
+
+
+def test_other_words_of_sql_are_names_like_any(units):
+    row = msgspec.defstruct("Row", [("select", str), ("rowid", str), ("oid", str), ("user", str)])
+    table = Table(row, key=["select"], name="order", indexes=[["rowid", "oid"]])
+    units.open(table)
+    kept = units.repository(table).add(row("a", "b", "c", "d"))
+    assert units.repository(table).find(field("oid") == "c", order=["user"]).items == [kept]
+
+
+def test_a_zero_has_no_sign(things):
+    kept = things.add(Thing("a", amount=-0.0, ratio=-0.0))
+    for row in (kept, things.get("a"), things.update(kept)):
+        assert [math.copysign(1, row.amount), math.copysign(1, row.ratio)] == [1, 1]
+
+
+class Loose(msgspec.Struct):
+    id: str
+    any: Any = None
+    word: Literal["a", "b", None] = None  # noqa: PYI061 - the spelling that is tested
+    noted: Annotated[str | None, msgspec.Meta(description="free")] = None
+    either: int | str | None = None
+
+
+LOOSE = Table(Loose, key=["id"], name="loose")
+
+
+def test_null_is_taken_wherever_the_type_takes_it(units):
+    units.open(LOOSE)
+    rows = units.repository(LOOSE)
+    empty, full = rows.add(Loose("a")), rows.add(Loose("b", {"x": [1]}, "a", "n", "e"))
+    assert [rows.get("a"), rows.get("b")] == [empty, full]
+    for name in ("any", "word", "noted", "either"):
+        assert [row.id for row in rows.walk(field(name).is_null())] == ["a"]
+        assert [row.id for row in rows.walk(~field(name).is_null())] == ["b"]
+    assert rows.get(rows.update(msgspec.structs.replace(full, any=None)).id).any is None
+
+
 # Questions
 
 
@@ -312,12 +396,83 @@ def test_a_question_that_does_not_fit_says_so(things, specification, message):
         specification.holds(Thing("a"))
 
 
-def test_a_specification_that_is_too_deep_is_refused_and_not_a_crash(things):
-    deep = field("number") == 1
-    for _ in range(60):
-        deep = ~(deep & everything())
-    with pytest.raises(ConfigurationError, match="more than 100 levels"):
-        things.count(deep)
+TESTS = [
+    field("count") == 1,
+    field("mixed").contains("x"),
+    field("note").in_(["a", None]),
+    field("text").starts_with("q"),
+    field("price").in_([Decimal(1), None]),
+]
+
+
+def nested(levels, shape):
+    """Return a specification that is nested so deeply, its parts chosen so that neither can be flattened away."""
+    deep = nothing()
+    for number in range(400 if shape in {"wide", "negated"} else 1):
+        deep |= TESTS[number % 5]
+    for level in range(levels - 2):  # the innermost part and what is asked of it are two
+        part = TESTS[level % 5]
+        if shape == "negated" and level % 2:
+            deep = ~deep
+        elif shape == "negated":
+            deep = deep & part
+        elif shape == "to the right":
+            deep = (part & deep) if level % 2 == 0 else (part | deep)
+        else:
+            for other in TESTS[: 4 if shape == "wide" else 1]:
+                part = part & other if level % 2 == 0 else part | other
+            deep = (deep & part) if level % 2 == 0 else (deep | part)
+    return deep
+
+
+@pytest.mark.parametrize("shape", ["to the left", "to the right", "wide", "negated"])
+def test_a_specification_may_be_nested_to_the_limit_and_is_refused_beyond_it_by_all(things, shape):
+    for row in [Thing("a", count=1), Thing("b", note="a"), Thing("c", text="q", mixed=["x"])]:
+        things.add(row)
+    order = ["-count", "note", "-seen", "known"]
+    deep = nested(DEEPEST, shape)
+    assert paged(things, deep, order, 1) == [row.key for row in things.walk(order=order) if deep.holds(row)]
+    assert things.count(deep) + things.count(~deep if shape != "negated" else nothing()) <= 3
+    with pytest.raises(ConfigurationError, match=f"more than {DEEPEST} levels"):
+        things.count(nested(DEEPEST + 3, shape))
+
+
+def test_what_is_nested_for_no_reason_is_not_nested(things):
+    flat = field("number") == 0
+    for number in range(300):
+        flat = ~~(flat & (everything() & (field("number") != number + 1)))
+    things.add(Thing("a"))
+    assert things.count(flat) == 1
+
+
+def test_a_specification_has_no_more_values_than_every_database_takes(things):
+    several = nothing()
+    for start in range(0, 40_000, 10_000):
+        several |= field("number").in_(range(start, start + 10_000))
+    with pytest.raises(ConfigurationError, match="more than 30000 values"):
+        things.count(several)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: 1 < field("number") < 3,
+        lambda: (field("number") == 1) and (field("number") >= 0),
+        lambda: (field("number") == 1) or (field("number") >= 0),
+        lambda: not field("number").is_null(),
+        lambda: not field("flag"),
+        lambda: bool(nothing()),
+    ],
+)
+def test_what_python_would_take_for_true_is_refused(ask):
+    with pytest.raises(TypeError, match=r"with & \| ~ instead of and, or, not"):
+        ask()
+
+
+@pytest.mark.parametrize("values", ["12", b"12", 12, None])
+def test_in_takes_several_values_and_not_the_characters_of_one(values):
+    with pytest.raises(ConfigurationError, match="in_ on 'text' takes several values"):
+        field("text").in_(values)
 
 
 # Order and pages
@@ -385,8 +540,9 @@ def test_the_last_page_has_no_next_and_a_page_after_the_last_row_is_empty(things
     gone = things.find(order=["key"], limit=2, after=first.next)
     assert (gone.items, gone.next) == ([], None)
     assert things.find(nothing()).items == []
-    with pytest.raises(ConfigurationError, match="a page of 0 rows"):
-        things.find(limit=0)
+    for limit in (0, 1_000_001, 2**63 - 1):
+        with pytest.raises(ConfigurationError, match=f"a page of {limit} rows"):
+            things.find(limit=limit)
 
 
 def test_a_token_belongs_to_its_table_and_order(units, things):

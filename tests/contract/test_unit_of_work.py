@@ -14,24 +14,30 @@ from pipelines_persistence.adapters.memory_events import MemoryEventStore
 from pipelines_persistence.adapters.memory_unit_of_work import MemoryUnitOfWork
 from pipelines_persistence.adapters.sql.database import open_database
 from pipelines_persistence.adapters.sql.event_store import SqlEventStore
+from pipelines_persistence.adapters.sql.event_transactions import guarded
 from pipelines_persistence.adapters.sql.unit_of_work import SqlUnitOfWork
+from pipelines_persistence.configuration import DependencyConfig
 from pipelines_persistence.errors import (
     ConcurrencyConflict,
     ConfigurationError,
+    DatabaseContended,
     DatabaseUnavailable,
     EventRefused,
     RowConflict,
     StorageError,
     StreamClosed,
+    UnitMisused,
 )
 from pipelines_persistence.events import Append, Expected, NewEvent
 from pipelines_persistence.repositories import field
+from pipelines_persistence.resilience import Guard
 from tests.moving import ACCOUNTS, Account, moved
 
 SQL = ["sqlite", "postgres"]
 ANY, NO_STREAM = Expected.ANY, Expected.NO_STREAM
 WORKER = "tests.contract.unit_killed"
 ROOT = Path(__file__).parents[2]
+PAST = ["add", "get", "walk", "a unit", "open", "append", "archive", "tombstone", "import"]
 
 
 @pytest.fixture(params=["memory", *SQL])
@@ -264,7 +270,9 @@ def test_a_streams_events_keep_their_order_although_a_unit_got_its_transaction_b
         work.repository(ACCOUNTS).add(Account(f"a{len(first)}"))  # now it has its id
         if not first:
             first.append(1)
-            store.append("s-1", new("Younger"), NO_STREAM)
+            append = threading.Thread(target=lambda: store.append("s-1", new("Younger"), NO_STREAM))
+            append.start()
+            append.join(20)
         work.events.append("s-1", new("Older"), ANY)
 
     units.run(late)
@@ -351,20 +359,148 @@ def test_a_table_that_was_not_opened_is_no_surprise_in_the_middle_of_a_unit(worl
     assert fresh.run(lambda work: work.repository(ACCOUNTS).count()) == 0
 
 
-@pytest.mark.parametrize("world", ["memory"], indirect=True)
-def test_what_is_written_past_a_unit_from_within_is_refused_and_not_lost(world):
+def past(world):
+    """Return what goes past a unit, by its name."""
     store, units = world
     accounts = units.repository(ACCOUNTS)
-    for past in (
-        lambda: accounts.add(Account("a")),
-        lambda: units.run(lambda _work: None),
-        lambda: store.append("s-1", new("A"), ANY),
+    return {
+        "add": lambda: accounts.add(Account("past")),
+        "get": lambda: accounts.get("old"),
+        "walk": lambda: list(accounts.walk()),
+        "a unit": lambda: units.run(lambda _work: None),
+        "open": lambda: units.open(ACCOUNTS),
+        "append": lambda: store.append("s-past", new("A"), ANY),
+        "archive": lambda: store.archive("s-old"),
+        "tombstone": lambda: store.tombstone("s-old"),
+        "import": lambda: store.import_events([("s-past", NewEvent("A"))]),
+    }
+
+
+@pytest.mark.parametrize("what", PAST)
+def test_what_goes_past_a_unit_from_within_is_refused_at_once_and_leaves_nothing(world, what):
+    store, units = world
+    units.repository(ACCOUNTS).add(Account("old"))
+    store.append("s-old", new("Old"), ANY)
+
+    def within(work):
+        work.repository(ACCOUNTS).add(Account("a"))
+        work.events.append("s-1", new("A"), ANY)
+        past(world)[what]()
+
+    with pytest.raises(UnitMisused, match=r"goes past the unit .*work\.repository\(table\) and work\.events"):
+        units.run(within)
+    assert (balances(units), types(store.read_all())) == ({"old": 0}, ["Old"])
+    past(world)["add"]()
+    assert balances(units) == {"old": 0, "past": 0}
+
+
+def test_the_function_may_see_to_it_that_a_call_past_its_unit_was_refused_and_go_on(world):
+    store, units = world
+
+    def within(work):
+        with pytest.raises(UnitMisused):
+            past(world)["add"]()
+        with pytest.raises(UnitMisused):
+            past(world)["append"]()
+        work.repository(ACCOUNTS).add(Account("a"))
+
+    units.run(within)
+    assert (balances(units), types(store.read_all())) == ({"a": 0}, [])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_unit_that_has_ended_takes_and_gives_nothing_more(world, fails):
+    store, units = world
+    units.repository(ACCOUNTS).add(Account("old"))
+    store.append("s-1", new("Old"), ANY)
+    kept = []
+
+    def keep(work):
+        accounts = work.repository(ACCOUNTS)
+        kept.extend([work, accounts, work.events, accounts.get("old")])
+        if fails:
+            raise ZeroDivisionError
+
+    with contextlib.suppress(ZeroDivisionError):
+        units.run(keep)
+    work, accounts, events, old = kept
+    for late in (
+        lambda: accounts.add(Account("late")),
+        lambda: accounts.update(old),
+        lambda: accounts.delete(old),
+        lambda: accounts.get("old"),
+        accounts.count,
+        lambda: list(accounts.walk()),
+        lambda: work.repository(ACCOUNTS).find(),
+        lambda: events.append("s-1", new("Late"), ANY),
+        lambda: events.version("s-1"),
+        lambda: list(events.read("s-1")),
     ):
-        with pytest.raises(StorageError, match="written past it"):
-            units.run(lambda work, past=past: [work.repository(ACCOUNTS).add(Account("b")), past()])
-        assert balances(units) == {}
-    accounts.add(Account("a"))
-    assert balances(units) == {"a": 0}
+        with pytest.raises(UnitMisused, match="unit of work has ended"):
+            late()
+    assert (balances(units), types(store.read_all())) == ({"old": 0}, ["Old"])
+
+
+def test_a_walk_that_goes_on_when_its_unit_has_ended_says_so(world):
+    _, units = world
+    for name in map(str, range(3)):
+        units.repository(ACCOUNTS).add(Account(name))
+
+    def begin(work):
+        walk = work.repository(ACCOUNTS).walk()
+        next(walk)
+        return walk
+
+    with pytest.raises(UnitMisused, match="unit of work has ended"):
+        list(units.run(begin))
+
+
+class Victim(Exception):
+    """What a driver raises for a transaction that the database chose as a victim."""
+
+    sqlstate = "40001"
+
+
+def contended(world, losses, slept):
+    """Return units whose first attempts lose a race; their waits are noted, and take no time."""
+    store, units = world
+    units = SqlUnitOfWork(units._own.engine, store, sleep=slept.append)
+    units.open(ACCOUNTS)
+    calls = []
+
+    def lose(work):
+        calls.append(1)
+        work.repository(ACCOUNTS).add(Account("a"))
+        if len(calls) <= losses:
+            raise sa.exc.OperationalError("UPDATE", {}, Victim("could not serialize access"))
+
+    return units, lose, calls
+
+
+@only_postgres
+def test_a_unit_that_loses_many_races_goes_on_with_growing_waits(world):
+    slept = []
+    units, lose, calls = contended(world, 30, slept)
+    units.run(lose)
+    assert (len(calls), len(slept), balances(units)) == (31, 30, {"a": 0})
+    assert all(wait <= 0.25 for wait in slept)
+    assert sum(slept[:5]) < sum(slept[-5:])
+    assert sum(slept) < 20
+
+
+@only_postgres
+def test_a_unit_that_only_loses_says_that_the_database_is_contended_and_no_guard_repeats_it(world):
+    slept = []
+    units, lose, calls = contended(world, 10_000, slept)
+    guard = Guard("database", DependencyConfig(), sleep=slept.append)
+    guarded(units._own.engine, guard)
+    units, lose, calls = contended(world, 10_000, slept)
+    with pytest.raises(DatabaseContended, match=r"contended: \d+ attempts in \S+ s .*could not serialize"):
+        units.run(lose)
+    assert sum(slept) <= 20
+    assert len(calls) == len(slept) + 1
+    assert guard.state().retries == 0
+    assert balances(units) == {}
 
 
 @pytest.mark.parametrize("database", SQL)

@@ -27,10 +27,15 @@ LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 WHOLE = st.integers(-3, 3)
 NUMBER = WHOLE | st.sampled_from([-0.5, 0.1, 0.3, 1.0, 1.5, 2.0, 2.2250738585072014e-308, 1e300])
 BIG = st.sampled_from([2**51, 2**53, 2**53 + 1, 2**62 + 1, 2**63 - 1, -(2**63)])
-WORD = st.sampled_from(["", "red", "blue", "1", "true", "rød", "Red blue", "2024-05-01T10:00:00Z"])
+WORD = st.sampled_from(
+    ["", "red", "blue", "1", "true", "rød", "Red blue", "2024-05-01T10:00:00Z", "2024-01-02"]
+)
 MIDNIGHTS = [datetime.fromisoformat(f"2024-01-0{day}") for day in (1, 2)]
 MOMENT = st.datetimes(*MIDNIGHTS, timezones=st.sampled_from([UTC, timezone(timedelta(hours=5))])).map(
     lambda moment: moment.replace(minute=0, second=0)
+)
+WRITTEN = MOMENT.map(datetime.isoformat) | st.sampled_from(
+    ["2024-01-01", "2024-01-02", "2024-01-01T07:00:00", "2024-01-01T07:00:00.5"]
 )
 SCALAR = NUMBER | BIG | WORD | st.booleans()
 IDS = st.lists(st.integers(0, 5).map(identifier), max_size=3).map(tuple)
@@ -81,7 +86,7 @@ def filters(leaves):
 
 
 def anything():
-    kinds = odd(NUMBER) | odd(WORD) | odd(st.booleans()) | odd(MOMENT.map(datetime.isoformat)) | BIG
+    kinds = odd(NUMBER) | odd(WORD) | odd(st.booleans()) | odd(WRITTEN) | BIG
     inner = st.fixed_dictionaries({}, optional={"a": kinds, "b": kinds})
     outer = {"a": kinds, "b": kinds, "c": inner, "d": st.lists(inner | NUMBER | st.none(), max_size=3)}
     return st.fixed_dictionaries({}, optional=outer)
@@ -90,7 +95,11 @@ def anything():
 def any_filter():
     nested = st.builds(Nested, st.just("d"), filters(all_conditions(st.sampled_from(["a", "b"]))))
     leaves = (
-        all_conditions(st.sampled_from(["a", "b", "c.a", "d[].a", "none"])) | nested | st.builds(HasId, IDS)
+        all_conditions(
+            st.sampled_from(["a", "b", "a[0]", "a[1]", "c.a", "c.b[0]", "d[].a", "d[0].a", "none"])
+        )
+        | nested
+        | st.builds(HasId, IDS)
     )
     return filters(leaves | filters(leaves))
 
@@ -100,7 +109,7 @@ KINDS = {
     "whole": ("integer", WHOLE | BIG),
     "number": ("float", NUMBER.map(float)),
     "truth": ("bool", st.booleans()),
-    "moment": ("datetime", MOMENT.map(datetime.isoformat)),
+    "moment": ("datetime", WRITTEN),
     "owner": ("uuid", st.integers(0, 3).map(identifier)),
     "said": ("text", st.sampled_from(["red", "blue red", "Green", ""])),
 }

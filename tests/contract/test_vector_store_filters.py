@@ -9,6 +9,7 @@ import pytest
 
 from pipelines_persistence.errors import ConfigurationError, StoreError
 from pipelines_persistence.filters import (
+    MAX_DEPTH,
     DatetimeRange,
     Filter,
     HasId,
@@ -23,7 +24,7 @@ from pipelines_persistence.filters import (
 )
 from pipelines_persistence.ports import Query
 from tests.contract.evaluating import matches
-from tests.contract.points import SPEC, batch, identifier, numbers
+from tests.contract.points import SPEC, WITH_WORDS, batch, batch_with_words, identifier, numbers, words
 
 FIELDS = [
     {
@@ -96,8 +97,42 @@ def test_a_filter_finds_every_float_that_was_stored(store, indexed):
 
 def test_a_field_that_no_filter_can_name_is_refused(store):
     store.create("docs", SPEC)
-    with pytest.raises(StoreError, match="rename"):
+    with pytest.raises(ConfigurationError, match="rename"):
         store.count("docs", {'quo"te': 1})
+
+
+def test_names_with_other_signs_are_found_at_every_level(store):
+    store.create("docs", replace(SPEC, payload_indexes={"metadata.a b": "keyword"}))
+    payloads = [{"metadata": {"a b": "x", "c.d": [{"e": 1}, {"e": 2}]}}, {"metadata.a b": "x", "c.d": 2}]
+    store.upsert("docs", batch(range(2), lambda number: payloads[number]))
+    assert numbers(store.scroll("docs", where={"metadata.a b": "x"})) == [0]
+    assert numbers(store.scroll("docs", where={'metadata."c.d"[1].e': 2})) == [0]
+    assert numbers(store.scroll("docs", where={'metadata."c.d"[0].e': 2})) == []
+    assert numbers(store.scroll("docs", where={'"c.d"': 2})) == [1]
+
+
+def deep(levels, wrap):
+    where = Filter(must=(MatchExcept("x", ("t", 1, 2.5, True)),))  # what lowering makes most of
+    for _ in range(levels - 1):
+        where = Filter(must=(wrap(where),))
+    return where
+
+
+@pytest.mark.parametrize("wrap", [lambda where: where, lambda where: Nested("a", where)])
+def test_the_deepest_filter_is_answered_by_every_call_and_a_deeper_one_refused(store, wrap):
+    store.create("docs", WITH_WORDS)
+    store.upsert("docs", batch_with_words(range(3), lambda number: {"x": ["t", "u"][number % 2]}))
+    where = deep(MAX_DEPTH, wrap)
+    plain = wrap(where) is where
+    both = Query(batch([1]).vectors[0], words(1), where=where)
+    with store.session("docs"):
+        assert numbers(store.scroll("docs", where=where)) == ([1] if plain else [])
+        assert store.count("docs", where) == (1 if plain else 0)
+        assert store.facet("docs", "document", where=where) == []
+        for query in (both, replace(both, sparse=None)):
+            assert numbers(store.search("docs", query)) == ([1] if plain else [])
+        with pytest.raises(ConfigurationError, match=f"deeper than {MAX_DEPTH}"):
+            store.search("docs", replace(both, where=deep(MAX_DEPTH + 1, wrap)))
 
 
 def at(text):
@@ -147,6 +182,11 @@ CONDITIONS = [
     (IsEmpty("offers[].price"), [2, 3, 4, 5]),
     (HasId((identifier(1), identifier(99), identifier(4))), [1, 4]),
     (HasId(()), []),
+    (Match("tags[0]", "a"), [0]),
+    (Match("tags[1]", "c"), [3]),
+    (Match("offers[0].price", 5), [0]),
+    (Match("offers[1].shop", "y"), [1]),
+    (IsEmpty("offers[1]"), [0, 2, 3, 4, 5]),
     (Match("offers[].shop", "y"), [1]),
     (Match("offers.shop", "x"), [4]),
     (Nested("offers", Filter(must=(Match("shop", "x"), Match("price", 5)))), [0]),
@@ -191,6 +231,11 @@ def test_an_index_on_the_fields_of_a_list_changes_no_answer(store):
         (Filter(must=(HasId(("one",)),)), StoreError, "'one' is no UUID"),
         ({"n": 2**63}, ConfigurationError, "64 bits"),
         ({"n": math.nan}, ConfigurationError, "'n'"),
+        ({"n": "a\ud800"}, ConfigurationError, "half a sign"),
+        (Filter(must=(MatchText("n", "\udfff"),)), ConfigurationError, "half a sign"),
+        (Filter(should=(MatchExcept("n", ("x", "\ud800")),)), ConfigurationError, "half a sign"),
+        ({"n\ud800": 1}, ConfigurationError, "is no key"),
+        ({"a..b": 1}, ConfigurationError, "is no key"),
         (Filter(must_not=(MatchAny("n", (1, math.inf)),)), ConfigurationError, "'n'"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.ports import Query
-from pipelines_persistence.records import SparseVector
+from pipelines_persistence.records import Distance, Points, SparseVector
 from tests.contract.points import SPEC, WITH_WORDS, batch, batch_with_words, numbers
 
 
@@ -41,6 +41,51 @@ def test_a_search_returns_at_most_as_many_as_asked_for(store, limit, expected):
     store.create("docs", SPEC)
     store.upsert("docs", batch(range(5)))
     assert len(store.search("docs", Query(batch([1]).vectors[0], limit=limit))) == expected
+
+
+# Equals
+
+EQUALS = 60
+
+
+def with_equals(store, distance=Distance.COSINE):
+    """Points of which all but the first ten are alike, written in an order that tells nothing."""
+    order = np.random.default_rng(3).permutation(EQUALS).tolist()
+    points = batch_with_words(order)
+    for row, number in enumerate(order):
+        if number >= 10:
+            points.vectors[row] = batch([10]).vectors[0]
+            points.sparse[row] = SparseVector([0, 6], [1.0, 1.5])
+    store.create("docs", replace(WITH_WORDS, distance=distance))
+    for half in (slice(0, 30), slice(30, EQUALS)):
+        store.upsert(
+            "docs",
+            Points(points.ids[half], points.vectors[half], points.payloads[half], points.sparse[half]),
+        )
+
+
+@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.EUCLID])
+def test_hits_of_equal_score_are_those_of_the_lowest_ids_in_their_order(store, distance):
+    with_equals(store, distance)
+    near, worded = batch([10]).vectors[0], SparseVector([6], [1.0])
+    with store.session("docs"):
+        for limit in (1, 3, 20, 50):
+            expected = list(range(10, 10 + limit))
+            assert numbers(store.search("docs", Query(near, limit=limit))) == expected
+        found = numbers(store.search("docs", Query(sparse=worded, limit=7)))
+        assert found == [*range(10, 17)]
+        far = numbers(store.search("docs", Query(near, limit=EQUALS)))
+    assert far[:50] == [*range(10, EQUALS)]
+    assert sorted(far[50:]) == [*range(10)]
+
+
+def test_a_hybrid_search_ranks_equals_by_their_ids_on_both_sides(store):
+    with_equals(store)
+    query = Query(batch([10]).vectors[0], SparseVector([6], [1.0]), limit=4, candidates=5)
+    hits = store.search("docs", query)
+    assert numbers(hits) == [10, 11, 12, 13]
+    assert [hit.score for hit in hits] == [pytest.approx(2 / (60 + rank)) for rank in (1, 2, 3, 4)]
+    assert [hit.payload["number"] for hit in hits] == numbers(hits)
 
 
 # Words

@@ -18,7 +18,13 @@ from pipelines_persistence.adapters.sql.event_store import SqlEventStore
 from pipelines_persistence.adapters.sql.event_transactions import CommitInDoubt, Taken, UnitOfWork
 from pipelines_persistence.configuration import BreakerConfig, DependencyConfig, RetryConfig
 from pipelines_persistence.configuration.resilience import DatabaseConfig
-from pipelines_persistence.errors import CircuitOpen, ConfigurationError, DatabaseUnavailable, StorageError
+from pipelines_persistence.errors import (
+    CircuitOpen,
+    ConfigurationError,
+    DatabaseContended,
+    DatabaseUnavailable,
+    StorageError,
+)
 from pipelines_persistence.events import Expected, NewEvent
 from pipelines_persistence.resilience import CircuitState, Guard
 from tests.tcp_proxy import tcp_proxy
@@ -291,7 +297,6 @@ def test_a_wrong_password_is_a_mistake_to_mend(server):
         ("57P01", DatabaseUnavailable, 4, 4),  # the server shuts down
         ("57P03", DatabaseUnavailable, 4, 4),  # it starts up
         ("25P03", DatabaseUnavailable, 4, 4),  # it ended a transaction that did nothing
-        ("40001", DatabaseUnavailable, 8, 0),  # a lost race: the unit's own affair, and no sign of ill health
         ("23505", Taken, 1, 0),
     ],
 )
@@ -308,6 +313,41 @@ def test_what_the_server_answers_decides_what_is_repeated_and_what_counts(
         UnitOfWork(store._work.engine, sleep=lambda _seconds: None).write(work)
     after = guard.state()
     assert (after.calls - before.calls, after.failures - before.failures) == (calls, failures)
+
+
+def test_a_lost_race_is_the_units_own_affair_and_no_sign_of_ill_health(opened):
+    store = opened(guard := guard_of())
+    before, slept = guard.state(), []
+
+    def work(_connection):
+        raise psycopg.errors.SerializationFailure("another was faster")
+
+    with pytest.raises(DatabaseContended, match=r"contended: \d+ attempts in .*another was faster"):
+        UnitOfWork(store._work.engine, sleep=slept.append).write(work)
+    after = guard.state()
+    assert after.calls - before.calls == len(slept) + 1 > 50
+    assert (after.failures, after.retries) == (before.failures, before.retries)
+
+
+@pytest.mark.parametrize("state", ["40001", "23505"])
+def test_a_lost_race_stays_one_when_the_connection_breaks_as_it_is_rolled_back(opened, proxy, state):
+    store = opened()
+    calls = []
+
+    def work(connection):
+        calls.append(1)
+        connection.exec_driver_sql("SELECT 1")
+        if len(calls) == 1:
+            proxy.drop()
+            raise psycopg.errors.lookup(state)("another was faster")
+        return "done"
+
+    write = UnitOfWork(store._work.engine, sleep=lambda _seconds: None).write
+    if state == "40001":
+        assert write(work) == "done"
+    else:
+        with pytest.raises(Taken):
+            write(work)
 
 
 def test_options_in_the_url_win_over_ours(server):

@@ -90,6 +90,21 @@ def test_what_is_left_out_has_its_default(tmp_path):
             [":3: indexes.handbook.schedule", "'25' is no hour"],
         ),
         (
+            "    embedding:",
+            "    collection: {payload_indexes: {'': keyword}}\n    embedding:",
+            [":6: indexes.handbook.collection.payload_indexes", "'' is no key"],
+        ),
+        (
+            "    embedding:",
+            "    collection: {payload_indexes: {'a\"b': keyword}}\n    embedding:",
+            [":6: indexes.handbook.collection.payload_indexes", "is no key", "renamed"],
+        ),
+        (
+            "    embedding:",
+            "    collection: {tenant: a..b}\n    embedding:",
+            [":6: indexes.handbook.collection.tenant", "'a..b' is no key"],
+        ),
+        (
             "    sources:",
             "    schedule: nightly\n    sources:",
             [":3: indexes.handbook.schedule", "five fields"],
@@ -113,6 +128,48 @@ def test_a_wrong_key_or_value_names_file_line_path_and_remedy(tmp_path, old, new
 def test_cron_expressions_are_taken_as_they_are(tmp_path, cron):
     text = VALID.replace("    sources:", f"    schedule: '{cron}'\n    sources:")
     assert load(tmp_path, text).indexes["handbook"].schedule == cron
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("2024-05-01", "put quotes around the date"),
+        ("2024-05-01T10:00:00Z", "put quotes around the date"),
+        ("[2024-05-01, 2024-05-02]", "put quotes around the date"),
+        ("{a: 1}", "expected a text, a number"),
+        ("[1, a]", "a list of texts or of numbers"),
+        ("null", "expected a text, a number"),
+        (".nan", "expected a text, a number"),
+    ],
+)
+def test_metadata_of_no_type_is_refused_in_one_line(tmp_path, value, words):
+    message = complaint(
+        tmp_path, VALID.replace("uri: docs/", f"uri: docs/\n        metadata: {{when: {value}}}")
+    )
+    assert len(message.splitlines()) == 1
+    assert ":6: indexes.handbook.sources.0.metadata.when: " in message
+    assert words in message
+
+
+def test_metadata_keeps_its_types(tmp_path):
+    given = "{a: '2024-05-01', b: 1, c: 1.5, d: true, e: [x, y], f: [1, 2], g: [0.5, 1.5]}"
+    text = VALID.replace("uri: docs/", f"uri: docs/\n        metadata: {given}")
+    metadata = load(tmp_path, text).indexes["handbook"].sources[0].metadata
+    assert metadata == {
+        "a": "2024-05-01",
+        "b": 1,
+        "c": 1.5,
+        "d": True,
+        "e": ["x", "y"],
+        "f": [1, 2],
+        "g": [0.5, 1.5],
+    }
+    assert metadata["d"] is True
+
+
+def test_a_date_where_a_text_belongs_is_told_to_be_quoted(tmp_path):
+    message = complaint(tmp_path, VALID.replace("    sources:", "    description: 2024-05-01\n    sources:"))
+    assert "the date 2024-05-01: put quotes around it" in message
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path):

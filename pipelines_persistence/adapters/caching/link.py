@@ -168,8 +168,9 @@ class Link:
             self._tell_listener([name[len(self._prefix.encode()) :] for name in names])
 
     def _tell_listener(self, names: Sequence[bytes]) -> None:
-        keys = [name[2:].decode() for name in names if name.startswith(b"v:")]
-        tags = [name[2:].decode() for name in names if name.startswith(b"t:")]
+        # Others may write names that are no text: none of ours is meant then.
+        keys = [name[2:].decode(errors="replace") for name in names if name.startswith(b"v:")]
+        tags = [name[2:].decode(errors="replace") for name in names if name.startswith(b"t:")]
         if self._listener is not None:
             self._listener.changed(keys, tags)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _TAG_SECONDS = 30 * 86_400
 """How long a stamp of a tag is kept; when it goes, the entries with that tag are loaded again."""
 _TRACE_SECONDS = 7 * 86_400
+_COUNTS_SECONDS = 30 * 86_400
+"""How long counts are kept after a process has last told its own."""
 _CONNECTIONS = 64
 """That read at once; as many threads more wait for one of them."""
 _ATTEMPTS = 50
@@ -29,6 +31,13 @@ _ATTEMPTS = 50
 
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+_MISFITS = ("WRONGTYPE", "ERR hash value is not an integer")
+"""Refusals of commands that do not fit what stands under a name."""
+
+
+class _Foreign(CacheUnavailable):
+    """Under a name of ours stood what we never put there; it was removed."""
 
 
 def _nothing() -> None:
@@ -86,6 +95,11 @@ class RedisLevel:
         """See `SharedLevel`."""
         return self._link.writer is not None and self._process == os.getpid()  # a fork shares its connections
 
+    @property
+    def trouble(self) -> str:
+        """See `SharedLevel`."""
+        return self._link.trouble
+
     def open(self, listener: Listener) -> None:
         """See `SharedLevel`."""
         self._link.open(listener)
@@ -93,7 +107,7 @@ class RedisLevel:
     def fetch(self, key: str, tags: Sequence[str]) -> Fetched:
         """See `SharedLevel`."""
         asked = stored.question(self._value(key), [*map(self._tag, tags)])
-        with self._asking():
+        with self._asking(self._value(key)):
             found = stored.Found(self._wires.exchange(asked, stored.ANSWERS)[-1], tags)
             others = found.unknown()
             if others:
@@ -109,45 +123,43 @@ class RedisLevel:
             ("MULTI",),
             ("HGET", self._value(key), "x"),
             ("SET", lock, token, "NX", "PX", milliseconds),
+            ("GET", lock),  # refused where something else stands there, which would never end
             *self._stamping(tags),
             ("MGET", *map(self._tag, tags)),
             ("EXEC",),
         ]
-        with self._asking():
+        with self._asking(self._value(key), lock):
             answer = self._writer().run(commands)[-1]
-        is_same, is_mine = (answer[0] or b"").decode() == seen, answer[1] is not None
+        is_same, is_mine = stored.text(answer[0]) == seen, answer[1] is not None
         if is_mine:
             with self._lock:
                 self._held[key] = token
-        if is_mine and not is_same:
+        stamps = self._stamps(tags, answer[-1])
+        is_usable = is_same and all(stamps.values())
+        if is_mine and not is_usable:
             self.release(key, token)
-        stamps = {tag: (stamp or b"").decode() for tag, stamp in zip(tags, answer[-1], strict=True)}
-        return Lease(is_mine and is_same, not is_mine, token, stamps)
+        return Lease(is_mine and is_usable, not is_mine, token, stamps)
 
     def release(self, key: str, token: str) -> None:
         """See `SharedLevel`."""
         self._let_go(key)
-        with self._asking():
+        with self._asking(self._lock_of(key)):
             self._writer().run([("EVAL", _RELEASE, 1, self._lock_of(key), token)])
 
     def store(self, key: str, value: Shared, lease: Lease | None) -> bool:
         """See `SharedLevel`."""
         self._let_go(key)
-        with self._asking():
-            for _ in range(_ATTEMPTS):
-                writer = self._writer()
-                with _watching(writer):
-                    taken = self._try_to_store(writer, key, value, lease)
-                if taken is not None:
-                    return taken
-        raise CacheUnavailable(f"{_ATTEMPTS} others wrote the same key of the shared cache; try again")
+        try:
+            return self._store(key, value, lease)
+        except _Foreign:
+            return self._store(key, value, lease)
 
     def drop(self, key: str, version: int | None) -> None:
         """See `SharedLevel`."""
         self._let_go(key)
         value, lock = self._value(key), self._lock_of(key)
         told = self._link.announcement("v:", key)
-        with self._asking():
+        with self._asking(value, lock):
             if version is None:
                 # Both commands work on a server whose memory is full.
                 self._writer().run([("DEL", value, lock), told])
@@ -169,9 +181,13 @@ class RedisLevel:
         """See `SharedLevel`."""
         name = f"{self._prefix}counts"
         adding: list[Command] = [("HINCRBY", name, key, count) for key, count in counts.items()]
-        with self._asking():
-            found = self._writer().run([("MULTI",), *adding, ("HGETALL", name), ("EXEC",)])[-1][-1]
-        return {key.decode(): int(count) for key, count in zip(found[::2], found[1::2], strict=True)}
+        telling = [*adding, ("EXPIRE", name, _COUNTS_SECONDS), ("HGETALL", name)]
+        with self._asking(name):
+            found = self._writer().run([("MULTI",), *telling, ("EXEC",)])[-1][-1]
+        known = {
+            stored.text(key): stored.number(count) for key, count in zip(found[::2], found[1::2], strict=True)
+        }
+        return {key: count for key, count in known.items() if count is not None}
 
     def close(self) -> None:
         """See `SharedLevel`."""
@@ -180,6 +196,16 @@ class RedisLevel:
 
     # Within
 
+    def _store(self, key: str, value: Shared, lease: Lease | None) -> bool:
+        with self._asking(self._value(key), self._lock_of(key)):
+            for _ in range(_ATTEMPTS):
+                writer = self._writer()
+                with _watching(writer):
+                    taken = self._try_to_store(writer, key, value, lease)
+                if taken is not None:
+                    return taken
+        raise CacheUnavailable(f"{_ATTEMPTS} others wrote the same key of the shared cache; try again")
+
     def _try_to_store(self, writer: Wire, key: str, value: Shared, lease: Lease | None) -> bool | None:
         """Return whether it was taken; None if another process came between."""
         name, lock = self._value(key), self._lock_of(key)
@@ -187,9 +213,11 @@ class RedisLevel:
         stamping = () if lease else self._stamping(value.tags)
         asked = [*stamping, ("WATCH", name, lock, *tags), ("HGET", name, "v"), ("GET", lock), ("MGET", *tags)]
         current, holder, found = writer.run(asked)[-3:]
-        stamps = {tag: (stamp or b"").decode() for tag, stamp in zip(value.tags, found, strict=True)}
+        stamps = self._stamps(value.tags, found)
+        if lease is None and not all(stamps.values()):
+            return None
         is_lost = lease is not None and (holder != lease.token.encode() or stamps != lease.stamps)
-        if is_lost or is_outdated(value.version, int(current) if current else None):
+        if is_lost or is_outdated(value.version, stored.number(current)):
             writer.run([("UNWATCH",)])
             return False
         written = [
@@ -203,7 +231,7 @@ class RedisLevel:
         """Return whether nothing older is left; False if another process came between."""
         value, lock = self._value(key), self._lock_of(key)
         _, current = writer.run([("WATCH", value), ("HGET", value, "v")])
-        if not is_older(int(current) if current else None, version):
+        if not is_older(stored.number(current), version):
             writer.run([("UNWATCH",), ("DEL", lock)])
             return True
         trace: list[Command] = [
@@ -216,6 +244,13 @@ class RedisLevel:
 
     def _stamping(self, tags: Sequence[str]) -> list[Command]:
         return [("SET", self._tag(tag), new_stamp(), "NX", "EX", _TAG_SECONDS) for tag in tags]
+
+    def _stamps(self, tags: Sequence[str], found: Sequence[bytes | None]) -> dict[str, str]:
+        """Return the stamps of tags by what was found after they were given some: one without has something else there."""
+        stamps = {tag: stored.text(stamp) for tag, stamp in zip(tags, found, strict=True)}
+        if foreign := [self._tag(tag) for tag, stamp in stamps.items() if not stamp]:
+            self._writer().run([("DEL", *foreign)])
+        return stamps
 
     def _begin_anew(self) -> None:
         """Read through the server that is listened to: an address may lead to another one by now."""
@@ -242,8 +277,12 @@ class RedisLevel:
         return writer
 
     @contextmanager
-    def _asking(self) -> "Iterator[None]":
-        """Turn the errors of the driver into ours; after all but a refusal of the server, both connections are made anew."""
+    def _asking(self, *names: str) -> "Iterator[None]":
+        """Turn the errors of the driver into ours; after all but a refusal of the server, both connections are made anew.
+
+        Args:
+            names: what is removed where the server says that something of another kind stands there.
+        """
         import redis
 
         try:
@@ -251,9 +290,21 @@ class RedisLevel:
         except (redis.RedisError, OSError) as error:
             if not isinstance(error, redis.ResponseError):
                 self._link.hang_up()
+            elif names and str(error).startswith(_MISFITS):
+                self._remove(names)
+                raise _Foreign(
+                    f"{' or '.join(names)} in the shared cache at {self._place} held what the platform never puts there, and "
+                    f"was removed ({error}): see who else writes below this prefix"
+                ) from error
             raise CacheUnavailable(
                 f"the shared cache at {self._place} does not answer: {error}; nothing is lost, values are loaded again"
             ) from error
+
+    def _remove(self, names: Sequence[str]) -> None:
+        import redis
+
+        with suppress(redis.RedisError, OSError, CacheUnavailable):  # it will be met again
+            self._writer().run([("DEL", *names)])
 
     def _value(self, key: str) -> str:
         return f"{self._prefix}v:{key}"

@@ -1,5 +1,6 @@
 """What an entry looks like on the server, and how it is asked for: in one round trip, and in few bytes to understand."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ _About = tuple[int | None, int, float, dict[str, str]]
 _DECODER: msgspec.json.Decoder[_About] = msgspec.json.Decoder(_About)
 _ENCODE = msgspec.json.Encoder().encode
 _BEGIN, _END = packed([("MULTI",)]), packed([("EXEC",)])
+
+_INTEGER = re.compile(rb"-?\d{1,20}").fullmatch
 
 ANSWERS = 5
 """To a question; the last one tells all."""
@@ -36,7 +39,7 @@ class Found:
     def __init__(self, answer: list[Any], tags: Sequence[str]) -> None:
         """Take the last answer to the question, and the tags that it named."""
         (stamp, self._data, about), self._left, stamps = answer
-        self.stamp = stamp.decode() if stamp else ""
+        self.stamp = text(stamp)
         self._about = _read(about) if self._data is not None else None
         self._stamps: dict[str, bytes | None] = dict(zip(tags, stamps, strict=True))
 
@@ -75,6 +78,16 @@ def fields(value: Shared, stamps: dict[str, str]) -> list[Any]:
 def milliseconds(value: Shared) -> int:
     """Return how long an entry is kept."""
     return max(1, int((value.fresh + value.stale) * 1000))
+
+
+def text(answer: bytes | None) -> str:
+    """Return a stamp; "" for none. What is no text is the stamp of nobody."""
+    return answer.decode(errors="replace") if answer else ""
+
+
+def number(answer: bytes | None) -> int | None:
+    """Return a version or a count; None where there is none that can be read."""
+    return int(answer) if answer and _INTEGER(answer) else None
 
 
 def _read(about: bytes | None) -> _About | None:

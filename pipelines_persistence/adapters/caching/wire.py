@@ -35,7 +35,7 @@ class Wire:
         self.is_open = True
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answers, in order; one that is an error is raised when all are read.
+        """Return the answers, in order; one that is an error, or has one in it, is raised when all are read.
 
         Raises:
             RedisError, OSError: the wire is then closed, unless it was an answer of the server.
@@ -61,6 +61,12 @@ class Wire:
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
+        # What was refused within a transaction stands in the answer to EXEC, which is the last one.
+        last = answers[-1] if answers else None
+        if type(last) is list:
+            for answer in last:
+                if isinstance(answer, Exception):
+                    raise answer
         return answers
 
     def read(self, seconds: float) -> Any:  # noqa: ANN401 - an answer of Redis

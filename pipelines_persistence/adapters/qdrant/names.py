@@ -3,6 +3,9 @@
 import re
 
 from pipelines_persistence.errors import IndexNotFound, StoreError
+from pipelines_persistence.records import field_path
+
+__all__ = ["DENSE", "SPARSE", "field_path", "is_name", "not_found", "require_name"]
 
 DENSE = "dense"
 """The name of the vector: named, so that a sparse one can stand beside it."""
@@ -11,7 +14,6 @@ SPARSE = "bm25"
 """The name of the sparse one."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_PLAIN_PATH = re.compile(r"[\w-]+(\[\d*\])*(\.[\w-]+(\[\d*\])*)*")
 
 
 def is_name(name: str) -> bool:
@@ -32,16 +34,3 @@ def require_name(name: str) -> None:
 def not_found(name: str) -> IndexNotFound:
     """Say what to do about an unknown name."""
     return IndexNotFound(f"there is no index {name!r} in the vector store: run `pipelines ingest` first")
-
-
-def field_path(key: str) -> str:
-    """Return a payload key in the engine's notation, where a dot descends into a nested mapping.
-
-    Raises:
-        StoreError: no notation exists for this key.
-    """
-    if _PLAIN_PATH.fullmatch(key):
-        return key
-    if not key or '"' in key or "\\" in key:
-        raise StoreError(f"payload field {key!r} cannot be filtered or indexed: rename it")
-    return f'"{key}"'

@@ -31,8 +31,8 @@ def engine_filter(where: Where) -> "edge.Filter | None":
     """Translate a filter.
 
     Raises:
-        ConfigurationError: see `filters.lowered`.
-        StoreError: a key has no notation, or an id is none.
+        ConfigurationError: see `filters.lowered`; or a key is none.
+        StoreError: an id is none.
     """
     filter_ = lowered(where)
     return None if filter_ == Filter() else _filter(filter_)

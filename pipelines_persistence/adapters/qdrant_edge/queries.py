@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines_persistence.adapters.qdrant.names import DENSE, SPARSE, field_path
-from pipelines_persistence.adapters.qdrant.validation import checked_query, checked_sparse
+from pipelines_persistence.adapters.qdrant.names import DENSE, field_path
+from pipelines_persistence.adapters.qdrant.ranking import Side
 from pipelines_persistence.adapters.qdrant_edge.conditions import engine_filter
 from pipelines_persistence.adapters.qdrant_edge.models import engine_sparse
 from pipelines_persistence.errors import StoreError
 from pipelines_persistence.filters import Where
-from pipelines_persistence.ports import Query
 from pipelines_persistence.records import CollectionSpec
 
 if TYPE_CHECKING:
@@ -17,44 +16,23 @@ if TYPE_CHECKING:
 _FACETS = ("keyword", "integer", "bool", "uuid")
 
 
-def query_request(query: Query, spec: CollectionSpec) -> "edge.QueryRequest":
-    """Ask for the nearest points, by one vector or by the ranks that two of them give.
-
-    Raises:
-        StoreError: the query has no vector, or none of this collection.
-    """
+def query_request(side: Side, spec: CollectionSpec) -> "edge.QueryRequest":
+    """Translate a ranking by one vector."""
     import qdrant_edge as edge
 
-    sides = _sides(query, spec)
-    filter_, limit = engine_filter(query.where), max(query.limit, 0)
-    if len(sides) == 1:
-        return edge.QueryRequest(
-            limit=limit, query=sides[0], filter=filter_, params=_params(spec), with_payload=True
-        )
-    prefetches = [
-        edge.Prefetch(limit=max(query.candidates, 0), query=side, filter=filter_, params=_params(spec))
-        for side in sides
-    ]
-    # The engine counts ranks from 0, and the port, as the paper does, from 1.
-    fusion: Any = edge.Fusion.Rrf(k=query.rank_constant + 1)
-    return edge.QueryRequest(limit=limit, query=fusion, prefetches=prefetches, with_payload=True)
+    return edge.QueryRequest(
+        limit=side.window,
+        query=edge.Query.Nearest(_nearest(side), using=side.using),
+        filter=engine_filter(side.asked.query.where),
+        params=_params(spec),
+        with_payload=side.with_payload,
+    )
 
 
-def _sides(query: Query, spec: CollectionSpec) -> "list[edge.Query]":
-    import qdrant_edge as edge
-
-    sides = []
-    if query.vector is not None:
-        sides.append(edge.Query.Nearest(checked_query(query.vector, spec), using=DENSE))
-    if query.sparse is not None:
-        if not spec.sparse:
-            raise StoreError("the collection has no sparse vectors: create one that has, and search there")
-        sides.append(
-            edge.Query.Nearest(engine_sparse(checked_sparse(query.sparse, "the query")), using=SPARSE)
-        )
-    if not sides:
-        raise StoreError("the query has no vector: give a dense one, a sparse one, or both")
-    return sides
+def _nearest(side: Side) -> Any:  # noqa: ANN401 - the binding's union of vectors
+    if side.using == DENSE:
+        return side.asked.dense
+    return None if side.asked.sparse is None else engine_sparse(side.asked.sparse)
 
 
 def _params(spec: CollectionSpec) -> "edge.SearchParams":

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines_persistence.adapters.qdrant import validation
 from pipelines_persistence.adapters.qdrant.names import not_found
+from pipelines_persistence.adapters.qdrant.ranking import Side, checked, ranked
 from pipelines_persistence.adapters.qdrant_edge import building, engine, models
 from pipelines_persistence.adapters.qdrant_edge.access import Access, Opened
 from pipelines_persistence.adapters.qdrant_edge.conditions import engine_filter
@@ -199,18 +201,13 @@ class EdgeVectorStore:
         Raises:
             StoreError: the query has no vector, one that does not fit, or a sparse one where the collection has none.
         """
-        with self._reading(name, "searching in") as opened:
-            request = query_request(query, opened.spec)
-            return [models.hit(point) for point in opened.shard.query(request)]
+        return self.search_batch(name, [query])[0]
 
     def search_batch(self, name: str, queries: Sequence[Query]) -> list[list[Hit]]:
         """Return the hits of each query; they share one pass over the vectors."""
-        from qdrant_edge import QueryBatchRequest
-
         with self._reading(name, "searching in") as opened:
-            requests = [query_request(query, opened.spec) for query in queries]
-            found = opened.shard.query_batch(QueryBatchRequest(requests))
-            return [[models.hit(point) for point in points] for points in found]
+            asked = [checked(query, opened.spec) for query in queries]
+            return ranked(asked, partial(_ask, opened), partial(_payloads, opened))
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -300,6 +297,19 @@ class EdgeVectorStore:
             yield from map(models.stored_point, records)
             if offset is None:
                 return
+
+
+def _ask(opened: Opened, sides: Sequence[Side]) -> list[list[Hit]]:
+    from qdrant_edge import QueryBatchRequest
+
+    requests = [query_request(side, opened.spec) for side in sides]
+    found = opened.shard.query_batch(QueryBatchRequest(requests))
+    return [[models.hit(point) for point in points] for points in found]
+
+
+def _payloads(opened: Opened, ids: Sequence[str]) -> dict[str, Payload]:
+    records = opened.shard.retrieve([*ids], with_payload=True, with_vector=False)
+    return {str(record.id): record.payload or {} for record in records}
 
 
 def _pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

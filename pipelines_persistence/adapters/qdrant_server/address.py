@@ -11,7 +11,7 @@ REST_PORT = 6333
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A gRPC endpoint; as text it is fit for messages, without user or password."""
+    """A gRPC endpoint; as text it is fit for messages."""
 
     host: str
     port: int
@@ -35,7 +35,8 @@ def parse_address(url: str, grpc_port: int) -> Address:
         grpc_port: where the URL names none, or 6333.
 
     Raises:
-        ConfigurationError: the URL is none; it is not repeated, for it may hold a password.
+        ConfigurationError: the URL is none, or says more than where the server is; it is not repeated, for it may hold a
+            password.
     """
     try:
         parts = urlsplit(url.strip())
@@ -44,6 +45,11 @@ def parse_address(url: str, grpc_port: int) -> Address:
         raise _refused("it is malformed") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise _refused(_problem(parts))
+    if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        raise _refused(
+            "it has more than a host and a port, of which nothing would be used; set PIPELINES_QDRANT_API_KEY to "
+            "what the server wants to see"
+        )
     grpc = grpc_port if port in {None, REST_PORT} else port
     return Address(parts.hostname, grpc or grpc_port, is_encrypted=parts.scheme == "https")
 

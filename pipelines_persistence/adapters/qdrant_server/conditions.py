@@ -31,8 +31,8 @@ def wire_filter(where: Where) -> "wire.Filter | None":
     """Translate a filter; None where it means every point.
 
     Raises:
-        ConfigurationError: see `filters.lowered`.
-        StoreError: a key has no notation, or an id is none.
+        ConfigurationError: see `filters.lowered`; or a key is none.
+        StoreError: an id is none.
     """
     filter_ = lowered(where)
     return None if filter_ == Filter() else _filter(filter_)

@@ -29,6 +29,10 @@ _OPTIONS = (
 )
 
 
+# What the library prints on its own account about connections that end is no news for a terminal. It reads this when it is
+# imported, which whoever builds a first message does.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 """Statuses after which the connection may be no good any more."""
 
@@ -57,8 +61,6 @@ class Line:
         Args:
             address: of the server.
         """
-        # What the library prints on its own account about connections that end is no news for a terminal.
-        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         import grpc
 
         if address.is_encrypted:

@@ -4,6 +4,7 @@ The statuses are those of Qdrant's gRPC interface. The driver's own retries, whi
 not used: whoever guards the calls decides by these types.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from pipelines_persistence.adapters.qdrant.names import not_found
@@ -40,6 +41,21 @@ _LINE = (
     "endpoint",
     "cancelling",
 )
+_CAUSES = (
+    ("wrong_version_number", "it speaks no TLS: with http:// instead of https://, perhaps"),
+    ("certificate_verify_failed", "its certificate is not trusted"),
+    ("connection refused", "connection refused"),
+    ("connection reset", "connection reset"),
+    ("connection timed out", "connection timed out"),
+    ("network is unreachable", "network is unreachable"),
+    ("no route to host", "no route to host"),
+    ("dns resolution failed", "its name is not known"),
+    ("handshake", "the TLS handshake failed"),
+)
+"""Words of gRPC, and what they mean."""
+
+_LAYERS = re.compile(r"^.*last error: |\bUNKNOWN: |\bipv[46]:\S+ ", re.DOTALL)
+_SHOWN = 160
 _LATER = frozenset({"UNAVAILABLE", "ABORTED", "CANCELLED"})
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _BROKEN = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
@@ -54,8 +70,8 @@ def translated(error: "grpc.RpcError", doing: str, server: str, name: str = "") 
         server: its URL, fit for messages.
         name: of the collection or alias that was asked for, "" where the call is about none.
     """
-    status, details = error.code().name, (error.details() or "no details").strip()
-    text = details.lower()
+    status, details = error.code().name, _in_short(error.details() or "")
+    text = (error.details() or "").lower()
     if status == "NOT_FOUND" and name:
         return not_found(name)
     if any(words in text for words in _TOO_LONG):
@@ -67,6 +83,14 @@ def translated(error: "grpc.RpcError", doing: str, server: str, name: str = "") 
             f"{doing}: the disk of {server} is full ({details}): free space there, then try again"
         )
     return _by_status(status, f"{doing}: {{}} ({status}: {details}): {{}}", server, text)
+
+
+def _in_short(details: str) -> str:
+    """Return the cause without the layers that pass it on; what is left out stands in the chained error."""
+    text = details.lower()
+    known = next((cause for words, cause in _CAUSES if words in text), "")
+    cause = known or _LAYERS.sub("", details).strip() or "no details"
+    return cause if len(cause) <= _SHOWN else f"{cause[:_SHOWN].rstrip()} ..."
 
 
 def _by_status(status: str, sentence: str, server: str, text: str) -> PipelinesError:

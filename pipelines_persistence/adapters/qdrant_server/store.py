@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines_persistence.adapters.qdrant.names import SPARSE, field_path, is_name, not_found, require_name
+from pipelines_persistence.adapters.qdrant.ranking import CheckedQuery, Side, checked, ranked
 from pipelines_persistence.adapters.qdrant.validation import checked_ids, checked_payload, checked_points
 from pipelines_persistence.adapters.qdrant_server import building, catalog, conditions, specifications
 from pipelines_persistence.adapters.qdrant_server.address import parse_address
 from pipelines_persistence.adapters.qdrant_server.connection import CallGuard, Connection, Unguarded
 from pipelines_persistence.adapters.qdrant_server.payloads import fill_fields
 from pipelines_persistence.adapters.qdrant_server.points import encoded, hit, stored_point
-from pipelines_persistence.adapters.qdrant_server.queries import CheckedQuery, checked, wire_query
+from pipelines_persistence.adapters.qdrant_server.queries import wire_query
 from pipelines_persistence.adapters.qdrant_server.shapes import Shapes
 from pipelines_persistence.adapters.qdrant_server.uploading import in_streams
 from pipelines_persistence.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -193,20 +195,7 @@ class QdrantServerStore:
 
     def retrieve(self, name: str, ids: Sequence[str], *, vectors: bool = False) -> list[StoredPoint]:
         """Return the points that exist among `ids`, in no particular order."""
-        from qdrant_client import grpc as wire
-
-        collection = self._resolve(name)
-        found: list[StoredPoint] = []
-        for page in _pages(checked_ids(ids), PAGE):
-            request = wire.GetPoints(
-                collection_name=collection,
-                ids=conditions.point_ids(page),
-                with_payload=wire.WithPayloadSelector(enable=True),
-                with_vectors=wire.WithVectorsSelector(enable=vectors),
-            )
-            response = self._connection.call("Points/Get", request, f"reading {name!r}", name)
-            found += map(stored_point, response.result)
-        return found
+        return self._retrieve(self._resolve(name), checked_ids(ids), vectors=vectors)
 
     def scroll(
         self, name: str, *, page: int = 1000, vectors: bool = False, where: Where = None
@@ -261,21 +250,9 @@ class QdrantServerStore:
         return self.search_batch(name, [query])[0]
 
     def search_batch(self, name: str, queries: Sequence[Query]) -> list[list[Hit]]:
-        """Return the hits of each query, in one call."""
-        from qdrant_client import grpc as wire
-
-        checked_queries = [self._checked(_known_name(name), query) for query in queries]
-        asked = [each for each in checked_queries if each.query.limit > 0]
-        if not asked:
-            return [[] for _ in queries]
-        request = wire.QueryBatchPoints(
-            collection_name=name, query_points=[wire_query(name, each) for each in asked]
-        )
-        response = self._connection.call("Points/QueryBatch", request, f"searching in {name!r}", name)
-        results = iter(response.result)
-        return [
-            [hit(point) for point in next(results).result] if query.limit > 0 else [] for query in queries
-        ]
+        """Return the hits of each query, in one call; those by two vectors take one more for the payloads."""
+        asked = [self._checked(_known_name(name), query) for query in queries]
+        return ranked(asked, partial(self._ask, name), partial(self._payloads, name))
 
     def aliases(self) -> dict[str, str]:
         """Alias to collection."""
@@ -330,12 +307,38 @@ class QdrantServerStore:
         count: int = response.result.count
         return count
 
+    def _retrieve(self, name: str, ids: Sequence[str], *, vectors: bool) -> list[StoredPoint]:
+        from qdrant_client import grpc as wire
+
+        found: list[StoredPoint] = []
+        for page in _pages(ids, PAGE):
+            request = wire.GetPoints(
+                collection_name=name,
+                ids=conditions.point_ids(page),
+                with_payload=wire.WithPayloadSelector(enable=True),
+                with_vectors=wire.WithVectorsSelector(enable=vectors),
+            )
+            response = self._connection.call("Points/Get", request, f"reading {name!r}", name)
+            found += map(stored_point, response.result)
+        return found
+
     def _upsert(self, collection: str, request: bytes) -> None:
         response = self._connection.call("Points/Upsert", request, f"writing to {collection!r}", collection)
         _require_completed(response.result.status, collection)
 
     def _look_up(self, name: str) -> CollectionSpec:
         return specifications.standing(building.look(self._connection, name)).spec()
+
+    def _ask(self, name: str, sides: Sequence[Side]) -> list[list[Hit]]:
+        from qdrant_client import grpc as wire
+
+        requests = [wire_query(name, side) for side in sides]
+        request = wire.QueryBatchPoints(collection_name=name, query_points=requests)
+        response = self._connection.call("Points/QueryBatch", request, f"searching in {name!r}", name)
+        return [[hit(point) for point in batch.result] for batch in response.result]
+
+    def _payloads(self, name: str, ids: Sequence[str]) -> dict[str, Payload]:
+        return {point.id: point.payload for point in self._retrieve(name, ids, vectors=False)}
 
     def _checked(self, name: str, query: Query) -> CheckedQuery:
         spec = self._shapes.remembered(name)

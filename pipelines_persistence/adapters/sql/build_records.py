@@ -13,7 +13,7 @@ from pipelines_persistence.projections.ports import (
     Build,
     BuildState,
     Checkpoint,
-    CheckpointMoved,
+    Standing,
     Step,
 )
 
@@ -26,6 +26,7 @@ _COLUMNS = [
     builds.c.as_of,
     builds.c.created_at,
 ]
+_MARK = [checkpoints.c.cursor, checkpoints.c.events, checkpoints.c.updated_at]
 
 
 class BuildRecords:
@@ -72,29 +73,41 @@ class BuildRecords:
         """Forget a build with its checkpoints and dead letters."""
         self._connection.execute(builds.delete().where(builds.c.id == build.id))
 
-    def checkpoint(self, build: Build, partition: int) -> Checkpoint:
-        """Return how far a partition is; see `ReadModels` for what it raises."""
-        columns = [checkpoints.c.cursor, checkpoints.c.events, checkpoints.c.updated_at]
-        row = self._connection.execute(
-            sa.select(*columns).where(
-                checkpoints.c.build_id == build.id, checkpoints.c.partition == partition
-            )
-        ).one_or_none()
-        if row is None:
-            raise CheckpointMoved(f"the build {build.id} of {build.projection!r} is there no more")
-        return Checkpoint(Cursor.parse(row[0]), row[1], row[2])
+    def standing(self, projection: str) -> Standing | None:
+        """Return the live build of a projection and how far its partitions are, by one statement."""
+        query = (
+            sa.select(*_COLUMNS, *_MARK)
+            .join(checkpoints, checkpoints.c.build_id == builds.c.id)
+            .where(builds.c.projection == projection, builds.c.state == str(BuildState.LIVE))
+            .order_by(checkpoints.c.partition)
+        )
+        rows = self._connection.execute(query).all()
+        width = len(_COLUMNS)
+        marks = tuple(_checkpoint(row[width:]) for row in rows)
+        return Standing(_build(rows[0][:width]), marks) if rows else None
+
+    def checkpoint(self, build: Build, partition: int) -> Checkpoint | None:
+        """Return how far a partition is; None if the build was dropped."""
+        query = sa.select(*_MARK).where(
+            checkpoints.c.build_id == build.id, checkpoints.c.partition == partition
+        )
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _checkpoint(row)
 
     def lock_cursors(self, build: Build) -> list[Cursor]:
         """Return the cursors of all partitions, and let none of them move before the transaction ends."""
         query = sa.select(checkpoints.c.cursor).where(checkpoints.c.build_id == build.id).with_for_update()
         return [Cursor.parse(row[0]) for row in self._connection.execute(query)]
 
-    def move(self, step: Step) -> None:
-        """Compare a checkpoint and set it, and record who was passed over; see `ReadModels` for what it raises."""
+    def move(self, step: Step) -> bool:
+        """Compare a checkpoint and set it, and record who was passed over; False if it stands elsewhere, or stands still."""
         now = datetime.now(UTC)
         advancing = sa.exists().where(
             builds.c.id == step.build.id, builds.c.state.in_([str(state) for state in sorted(ADVANCING)])
         )
+        values: dict[str, Any] = {"cursor": str(step.new), "events": checkpoints.c.events + step.events}
+        if step.events:
+            values["updated_at"] = now
         moved = self._connection.execute(
             checkpoints.update()
             .where(
@@ -103,16 +116,15 @@ class BuildRecords:
                 checkpoints.c.cursor == str(step.old),
                 advancing,
             )
-            .values(cursor=str(step.new), events=checkpoints.c.events + step.events, updated_at=now)
+            .values(values)
         )
         if moved.rowcount != 1:
-            raise CheckpointMoved(
-                f"{step.build.projection}: the checkpoint is not at {step.old}, or was replaced"
-            )
+            return False
         if step.dead:
             self._connection.execute(
                 dead_letters.insert(), [_letter(step, letter, now) for letter in step.dead]
             )
+        return True
 
 
 def is_further(live: Sequence[Cursor], new: Sequence[Cursor]) -> bool:
@@ -123,6 +135,11 @@ def is_further(live: Sequence[Cursor], new: Sequence[Cursor]) -> bool:
 def _build(row: Any) -> Build:  # noqa: ANN401 - SQLAlchemy rows are typed by their query only
     number, projection, fingerprint, state, partitions, as_of, created_at = row
     return Build(number, projection, fingerprint, BuildState(state), partitions, as_of, created_at)
+
+
+def _checkpoint(row: Any) -> Checkpoint:  # noqa: ANN401 - as above
+    cursor, events, updated_at = row
+    return Checkpoint(Cursor.parse(cursor), events, updated_at)
 
 
 def _letter(step: Step, letter: Any, now: datetime) -> dict[str, Any]:  # noqa: ANN401 - a DeadLetter

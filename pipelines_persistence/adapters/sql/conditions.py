@@ -4,8 +4,9 @@ Each test is made to have two values, as it has in Python, so that NOT is the ex
 is equal to.
 """
 
+import heapq
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pipelines_persistence.repositories.conditions import (
     Condition,
@@ -28,6 +29,17 @@ _POSTGRES_ITEMS = (
     "json_array_elements(CASE WHEN json_typeof({0}) = 'array' THEN {0} ELSE '[]'::json END) AS item(value)"
 )
 
+_FEW = 8
+_IN_FRONT, _BEHIND = 1, 3  # words that wait in a parser: "(", and "(", "a", "AND"
+
+
+class _Written(NamedTuple):
+    """SQL, with the words that a parser has to remember at its deepest place."""
+
+    room: int
+    text: str
+    values: tuple[Any, ...]
+
 
 class Dialect:
     """Writes conditions for one kind of database."""
@@ -40,15 +52,17 @@ class Dialect:
 
     def condition(self, condition: Condition) -> Sql:
         """Return a condition as SQL."""
+        written = self._written(condition)
+        return written.text, written.values
+
+    def _written(self, condition: Condition) -> "_Written":
         if isinstance(condition, Test):
-            return self._test(condition)
+            return _Written(0, *self._test(condition))
         if isinstance(condition, Opposite):
-            text, values = self.condition(condition.part)
-            return f"NOT ({text})", values
-        parts = [self.condition(part) for part in condition.parts]
+            part = self._written(condition.part)
+            return _Written(part.room + _BEHIND, f"NOT ({part.text})", part.values)
         word, empty = (" AND ", "1 = 1") if isinstance(condition, Every) else (" OR ", "1 = 0")
-        texts = [text for text, _ in parts]
-        return _joined(texts, word) if texts else empty, tuple(value for _, found in parts for value in found)
+        return _joined([self._written(part) for part in condition.parts], word) or _Written(0, empty, ())
 
     @staticmethod
     def order(terms: Sequence[Term]) -> str:
@@ -98,9 +112,20 @@ def _postgres_item(_name: str, item: object) -> Sql:
     return "item.value::text = %s", (json_text(item),)
 
 
-def _joined(texts: Sequence[str], word: str) -> str:
-    """Join in halves: a chain of a thousand is a thousand levels deep to SQLite, which takes no more."""
-    if len(texts) == 1:
-        return texts[0]
-    middle = len(texts) // 2
-    return f"({_joined(texts[:middle], word)}{word}{_joined(texts[middle:], word)})"
+def _joined(parts: Sequence[_Written], word: str) -> _Written | None:
+    """Join a few at a time, those that need least room first, and put what needs most in front.
+
+    A chain of a thousand is a thousand levels deep to SQLite, which takes no more; and its parser has room for a hundred words
+    that wait for what follows them: one for each parenthesis, and more where something stands before it.
+    """
+    waiting = [(part.room, place, part) for place, part in enumerate(parts)]
+    heapq.heapify(waiting)
+    while len(waiting) > 1:
+        few = [heapq.heappop(waiting) for _ in range(min(_FEW, len(waiting)))]
+        (_, place, greatest), *others = reversed(few)
+        room = max(greatest.room + _IN_FRONT, *(one.room + _BEHIND for _, _, one in others))
+        joined = [greatest, *(one for _, _, one in others)]
+        text = f"({word.join(one.text for one in joined)})"
+        values = tuple(value for one in joined for value in one.values)
+        heapq.heappush(waiting, (room, place, _Written(room, text, values)))
+    return waiting[0][2] if waiting else None

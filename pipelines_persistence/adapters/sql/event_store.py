@@ -22,7 +22,7 @@ from pipelines_persistence.adapters.sql.event_rows import (
 from pipelines_persistence.adapters.sql.event_sqlite import SqliteBackend
 from pipelines_persistence.adapters.sql.event_tail import Tail
 from pipelines_persistence.adapters.sql.event_transactions import Sleep, Taken, UnitOfWork
-from pipelines_persistence.errors import ConcurrencyConflict, DatabaseUnavailable, StreamClosed
+from pipelines_persistence.errors import ConcurrencyConflict, StreamClosed
 from pipelines_persistence.events import (
     ARCHIVED,
     START,
@@ -42,8 +42,6 @@ from pipelines_persistence.events import (
 from pipelines_persistence.events.appending import admit, admit_stream, admit_type, settle
 
 END = Cursor(2**31 - 1, FARTHEST, FARTHEST)
-
-_RACES = 64  # lost in a row by an append that expects nothing
 
 
 class SqlEventStore:
@@ -189,10 +187,11 @@ class SqlEventStore:
     # The unit of work
 
     def _write(self, appends: Sequence[Append], closing: str = "") -> list[Appended]:
-        for attempt in range(_RACES):
+        contest = self._work.contest()
+        while True:
             try:
                 result = self._work.write(
-                    lambda connection: write_events(self._backend, connection, appends, closing)
+                    lambda connection: write_events(self._backend, connection, appends, closing), contest
                 )
             except (Taken, ConcurrencyConflict, StreamClosed) as refusal:
                 # The first of two equal calls may have succeeded without its caller hearing of it.
@@ -201,13 +200,10 @@ class SqlEventStore:
                 if not isinstance(refusal, Taken):
                     raise
                 # Another writer was faster; the next attempt holds what is expected against what now stands.
-                self._work.pause(attempt)
+                contest.lost(refusal.__cause__)
             else:
                 self._backend.announce()
                 return result
-        raise DatabaseUnavailable(
-            f"{_RACES} other writers were faster at {appends[0].stream!r}: try again later"
-        )
 
     def _settled(self, appends: Sequence[Append]) -> list[Appended] | None:
         ids = [event.id for append in appends for event in append.events]

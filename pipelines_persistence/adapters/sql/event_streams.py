@@ -1,14 +1,13 @@
 """The event log on the connection of a unit of work."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
 
 import sqlalchemy as sa
 
 from pipelines_persistence.adapters.sql.event_appending import write_events
 from pipelines_persistence.adapters.sql.event_pages import stream_pages
-from pipelines_persistence.adapters.sql.event_rows import NO_HEAD, Backend
+from pipelines_persistence.adapters.sql.event_rows import NO_HEAD, Backend, Part
 from pipelines_persistence.adapters.streams import Repeats
 from pipelines_persistence.events import Append, Appended, Clock, Cursor, Expected, NewEvent, StoredEvent
 from pipelines_persistence.events.appending import admit, admit_type, settle
@@ -23,8 +22,8 @@ class SqlStreams:
     the version is taken.
     """
 
-    def __init__(self, backend: Backend, connection: sa.Connection) -> None:
-        """Take the database's dialect, and the connection with the open transaction."""
+    def __init__(self, backend: Backend, connection: Callable[[], sa.Connection]) -> None:
+        """Take the database's dialect, and what returns the connection while its transaction is open."""
         self._backend = backend
         self._connection = connection
         self.repeats = Repeats()
@@ -37,9 +36,10 @@ class SqlStreams:
         """See `Streams`."""
         admit(appends)
         # Asked before they are written: a violation would end the transaction.
-        standing = self._backend.standing(self._connection, self.repeats.begin(appends))
+        connection = self._connection()
+        standing = self._backend.standing(connection, self.repeats.begin(appends))
         first = settle(appends, standing)
-        result = first or write_events(self._backend, self._connection, appends)
+        result = first or write_events(self._backend, connection, appends)
         self.repeats.note(stood=first is not None)
         return result
 
@@ -58,9 +58,13 @@ class SqlStreams:
         backwards: bool = False,
     ) -> Iterator[StoredEvent]:
         """See `Streams`."""
-        page = partial(self._backend.stream_page, self._connection)
+        self._connection()  # refused at the call, and not with the first event
+
+        def page(part: Part) -> list[StoredEvent]:
+            return self._backend.stream_page(self._connection(), part)
+
         return stream_pages(page, stream, (from_version, to_version), as_of, clock, backwards=backwards)
 
     def version(self, stream: str) -> int:
         """See `Streams`."""
-        return self._backend.heads(self._connection, [stream]).get(stream, NO_HEAD).version
+        return self._backend.heads(self._connection(), [stream]).get(stream, NO_HEAD).version

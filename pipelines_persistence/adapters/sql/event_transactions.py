@@ -12,17 +12,21 @@ import sqlalchemy as sa
 
 from pipelines_persistence.errors import (
     ConfigurationError,
+    DatabaseContended,
     DatabaseUnavailable,
     PipelinesError,
     StorageError,
     TransientError,
 )
+from pipelines_persistence.repositories.boundaries import refuse_within
 from pipelines_persistence.resilience import Guard
 
 T = TypeVar("T")
 Sleep = Callable[[float], None]
+Now = Callable[[], float]
 
-_ATTEMPTS = 8
+_PATIENCE = 20.0  # seconds for all attempts of one transaction together
+_FIRST, _LONGEST = 0.005, 0.25  # seconds between two of them
 _UNIQUE = "23505"
 _LOST_RACES = frozenset(
     {"40001", "40P01"}
@@ -53,6 +57,37 @@ class _LostRace(Exception):
     """The database chose this transaction as a victim: it answers, and the same may succeed at once."""
 
 
+class Contest:
+    """The attempts of one transaction that loses races: waits that grow, with jitter, all within a time.
+
+    Whoever loops around another shares one, so that neither multiplies the other's attempts.
+    """
+
+    def __init__(self, sleep: Sleep, clock: Now = time.monotonic, seconds: float = _PATIENCE) -> None:
+        """Take what waits, what tells the time, and how long to go on (seconds)."""
+        self._sleep, self._clock, self._seconds = sleep, clock, seconds
+        self._begun = clock()
+        self._waited = 0.0
+        self._lost = 0
+
+    def lost(self, error: BaseException | None) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            DatabaseContended: the time is over.
+        """
+        wait = _jittered(min(_LONGEST, _FIRST * 2**self._lost))
+        self._lost += 1
+        spent = max(self._clock() - self._begun, self._waited)
+        if spent + wait > self._seconds:
+            raise DatabaseContended(
+                f"the database is contended: {self._lost} attempts in {spent:.1f} s each lost to another writer, the last one "
+                f"by: {error or 'another was faster'}; nothing was written. Try again later, or let fewer write the same rows"
+            ) from error
+        self._waited += wait
+        self._sleep(wait)
+
+
 def guarded(engine: sa.Engine, guard: Guard) -> None:
     """Let all units of work of an engine go through a guard."""
     engine.update_execution_options(guard=guard)
@@ -67,24 +102,35 @@ class UnitOfWork:
         self._sleep = sleep
         self._guard: Guard | None = engine.get_execution_options().get("guard")
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
+    def write(self, work: Callable[[sa.Connection], T], contest: Contest | None = None) -> T:
         """Commit what a function does, which runs again as a whole when the database chose it as a victim.
 
         It also runs again when the connection broke before the commit, where the engine has a guard.
 
+        Args:
+            work: what to do in the transaction.
+            contest: of a loop around this one, which shares its time.
+
         Raises:
+            UnitMisused: a unit of work over this database is open here, which this would not be part of.
+            DatabaseContended: each attempt lost a race.
             Taken: a unique constraint was violated: what that means is the caller's to find out, never retried here.
             CommitInDoubt, DatabaseUnavailable, StorageError: see there.
             CircuitOpen: the database failed too often a moment ago.
             ConfigurationError: it refuses the user or the password.
         """
-        for attempt in range(_ATTEMPTS):
+        refuse_within(self.engine.url)
+        contest = contest or self.contest()
+        while True:
             try:
                 return self._call(lambda: self._commit(work))
             except _LostRace as race:
                 lost = race.__cause__
-            self.pause(attempt)
-        raise DatabaseUnavailable(f"the database broke off {_ATTEMPTS} attempts to write: {lost}") from lost
+            contest.lost(lost)
+
+    def contest(self) -> Contest:
+        """Return what a loop around `write` waits with, and gives it."""
+        return Contest(self._sleep)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Return what a function reads; on SQLite it waits for no writer. See `write` for what it raises."""
@@ -109,7 +155,7 @@ class UnitOfWork:
 
     def pause(self, attempt: int) -> None:
         """Wait a little, longer with each attempt, and never as long as the one who was met there."""
-        self._sleep(random.uniform(0.5, 1) * min(0.5, 0.005 * 2**attempt))  # noqa: S311 - jitter is no secret
+        self._sleep(_jittered(min(_LONGEST, _FIRST * 2**attempt)))
 
     def _call(self, work: Callable[[], T]) -> T:
         return self._guard.call(work, repeatable=_is_undone) if self._guard else work()
@@ -121,9 +167,10 @@ class UnitOfWork:
                 result = work(connection)
                 committing = True
         except self._driver_errors() as error:
-            if is_unique_violation(error):
+            cause = self._first_cause(error)  # whatever else broke when it was rolled back
+            if is_unique_violation(cause):
                 raise Taken from error
-            if _state(error) in _LOST_RACES:
+            if _state(cause) in _LOST_RACES:
                 raise _LostRace from error
             raise self._translated(error, committing=committing) from error
         return result
@@ -151,6 +198,11 @@ class UnitOfWork:
             return ConfigurationError(
                 f"the database {url} refuses the log-in: {words}; check user, password and name in the URL"
             )
+        if _is_busy(cause) and not committing:
+            return DatabaseContended(
+                f"the database {url} is busy: {words}; another process or thread held it for too long. Try again later, and "
+                "keep units of work short: it is safe to repeat"
+            )
         if _is_transient(cause):
             kind = CommitInDoubt if committing else DatabaseUnavailable
             return kind(
@@ -163,30 +215,38 @@ class UnitOfWork:
         )
 
 
-def is_unique_violation(error: Exception) -> bool:
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.3, 1)  # noqa: S311 - jitter is no secret
+
+
+def is_unique_violation(error: BaseException) -> bool:
     """Tell whether a driver's error is the violation of a unique constraint."""
     cause = getattr(error, "orig", None) or error
     return _state(error) == _UNIQUE or isinstance(cause, sqlite3.IntegrityError)
 
 
-def _state(error: Exception) -> str | None:
+def _state(error: BaseException) -> str | None:
     cause = getattr(error, "orig", None) or error
     return getattr(cause, "sqlstate", None)
 
 
 def _is_undone(error: TransientError) -> bool:
-    return not isinstance(error, CommitInDoubt)
+    return not isinstance(error, CommitInDoubt | DatabaseContended)
 
 
 def _is_refusal(cause: BaseException) -> bool:
     return type(cause).__name__ == "OperationalError" and bool(_REFUSED.search(str(cause)))
 
 
+def _is_busy(cause: BaseException) -> bool:
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", None) in _SQLITE_BUSY
+
+
 def _is_transient(cause: BaseException) -> bool:
-    if isinstance(cause, sa.exc.TimeoutError):
+    if isinstance(cause, sa.exc.TimeoutError) or _is_busy(cause):
         return True
     if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorname", None) in _SQLITE_BUSY
+        return False
     state = getattr(cause, "sqlstate", None)
     if state is None:  # psycopg gives none where the server gave none: the connection broke, or never was
         return type(cause).__name__ in _BROKEN

@@ -6,6 +6,7 @@ as the platform does. They are derived, so no migration knows them: a change is 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -26,15 +27,19 @@ from pipelines_persistence.projections.ports import (
     Build,
     BuildState,
     Checkpoint,
+    CheckpointMoved,
     DeadLetter,
     NotCaughtUp,
+    Standing,
     Step,
     build_of,
 )
-from pipelines_persistence.projections.rows import Unit
+from pipelines_persistence.projections.rows import STREAM, Unit
 from pipelines_persistence.projections.tables import Key, R, Table
 from pipelines_persistence.repositories import Reader, Relation, Specification
+from pipelines_persistence.repositories.conditions import Operator, Test
 from pipelines_persistence.repositories.ports import ALL
+from pipelines_persistence.repositories.tables import columns_of
 
 _LOCK = 7_304_512_002  # an advisory lock's key: any number that nobody else uses
 _PATIENCE = "10s"  # that a swap waits for a reader of the view; others wait behind it
@@ -86,14 +91,14 @@ class SqlReadModels:
     def promote(self, build: Build) -> None:
         """See `ReadModels`."""
 
-        def work(connection: sa.Connection) -> list[Build]:
+        def work(connection: sa.Connection) -> list[Build] | None:
             records = self._records(connection)
             states = {other.id: other for other in records.all(build.projection)}
             if build.id in states and states[build.id].state is BuildState.LIVE:
                 return []
             live = next((other for other in states.values() if other.state is BuildState.LIVE), None)
             if live and is_further(records.lock_cursors(live), records.lock_cursors(build)):
-                raise NotCaughtUp(f"{build.projection}: the live build went on, catch up with it")
+                return None
             gone = [other for other in states.values() if other.state in _KEPT]
             if live:
                 records.change(live, BuildState.PREVIOUS)
@@ -101,7 +106,11 @@ class SqlReadModels:
             self._show(connection, build)
             return gone
 
-        for other in self._work.write(work):
+        superseded = self._work.write(work)
+        # Said out here, and not to what guards the database: that is well, and to repeat it would not help.
+        if superseded is None:
+            raise NotCaughtUp(f"{build.projection}: the live build went on, catch up with it")
+        for other in superseded:
             self.drop(other)
 
     def rollback(self, projection: str) -> Build:
@@ -134,18 +143,30 @@ class SqlReadModels:
 
     # Work
 
+    def standing(self, projection: str) -> Standing | None:
+        """See `ReadModels`."""
+        return self._work.read(lambda connection: BuildRecords(connection).standing(projection))
+
     def checkpoint(self, build: Build, partition: int = 0) -> Checkpoint:
         """See `ReadModels`."""
-        return self._work.read(lambda connection: BuildRecords(connection).checkpoint(build, partition))
+        mark = self._work.read(lambda connection: BuildRecords(connection).checkpoint(build, partition))
+        if mark is None:
+            raise CheckpointMoved(f"the build {build.id} of {build.projection!r} is there no more")
+        return mark
 
     def advance(self, step: Step, work: Callable[[Unit], None]) -> None:
         """See `ReadModels`."""
 
-        def both(connection: sa.Connection) -> None:
-            BuildRecords(connection).move(step)
-            work(SqlUnit(self, step.build, connection.connection.driver_connection))
+        def both(connection: sa.Connection) -> bool:
+            has_moved = BuildRecords(connection).move(step)
+            if has_moved:
+                work(SqlUnit(self, step.build, connection.connection.driver_connection))
+            return has_moved
 
-        self._work.write(both)
+        if not self._work.write(both):
+            raise CheckpointMoved(
+                f"{step.build.projection}: the checkpoint is not at {step.old}, or was replaced"
+            )
 
     def dead_letters(self, build: Build, limit: int = 100) -> list[DeadLetter]:
         """See `ReadModels`."""
@@ -245,6 +266,12 @@ class SqlUnit:
     def delete(self, table: Table[R], keys: Sequence[Key]) -> None:
         """See `Unit`."""
         self._open(table).delete(self._driver, keys)
+
+    def delete_stream(self, table: Table[R], stream: str) -> None:
+        """See `Unit`."""
+        text, values = self._open(table).remove(Test(columns_of(table.row)[STREAM], Operator.EQUAL, stream))
+        with closing(self._driver.cursor()) as cursor:
+            cursor.execute(text, values)
 
     def from_end(self, table: Table[R], prefix: Key, offset: int, limit: int) -> list[R]:
         """See `Unit`."""

@@ -96,6 +96,7 @@ class SqlReader(Generic[R]):
         ):
             for row in result:
                 yield self._place.struct(tuple(row))
+                self._transactions.require_open()
 
     def _rows(self, query: Sql) -> list[R]:
         return self._transactions.read(lambda connection: _structs(connection, self._place, query))

@@ -12,17 +12,17 @@ from pipelines_persistence.adapters.sql.event_transactions import Sleep, Taken, 
 from pipelines_persistence.adapters.sql.own_tables import ensure, own_table
 from pipelines_persistence.adapters.sql.read_model_tables import SqlTable
 from pipelines_persistence.adapters.sql.repositories import SqlRepository
-from pipelines_persistence.adapters.sql.transactions import JoinedTransaction, OwnTransactions
+from pipelines_persistence.adapters.sql.transactions import JoinedTransaction, OutsideTransactions
 from pipelines_persistence.adapters.streams import Streams
-from pipelines_persistence.errors import ConfigurationError, DatabaseUnavailable, StorageError
+from pipelines_persistence.errors import ConfigurationError, StorageError
 from pipelines_persistence.repositories import Relation, Repository, Work
+from pipelines_persistence.repositories.boundaries import within
 from pipelines_persistence.repositories.tables import R, Table
 
 T = TypeVar("T")
 Seal: TypeAlias = Callable[[Streams, UnitOfWork], Streams]
 """Returns streams that seal personal data, with keys that are made and found in a transaction."""
 
-_RACES = 16  # lost in a row by a unit of work
 _BROKEN_OFF = 3  # psycopg's word for a transaction that can only be rolled back
 
 
@@ -52,10 +52,12 @@ class SqlUnitOfWork:
             seal: wraps the log of each unit, where personal data has to be sealed.
             sleep: waits between two attempts, in seconds.
         """
-        self._own = OwnTransactions(engine, sleep)
+        self._own = OutsideTransactions(engine, sleep)
         # One snapshot for all that a unit reads, and none of its decisions on rows that others change meanwhile.
         serializable = engine.execution_options(isolation_level="SERIALIZABLE")
-        self._units = OwnTransactions(serializable if engine.dialect.name == "postgresql" else engine, sleep)
+        self._units = OutsideTransactions(
+            serializable if engine.dialect.name == "postgresql" else engine, sleep
+        )
         self._backend = store._backend  # noqa: SLF001 - of the same adapter
         self._seal = seal
         self._tables: dict[str, SqlTable] = {}
@@ -68,11 +70,12 @@ class SqlUnitOfWork:
 
     def run(self, work: Callable[[Work[Streams]], T]) -> T:
         """See `UnitOfWork`."""
-        for attempt in range(_RACES):
+        contest = self._units.contest()
+        while True:
             try:
-                result, appended = self._units.write(lambda connection: self._once(connection, work))
-            except Taken:  # another writer was faster: what this one decided upon is out of date
-                self._units.pause(attempt)
+                result, appended = self._units.write(lambda connection: self._once(connection, work), contest)
+            except Taken as taken:  # another writer was faster: what this one decided upon is out of date
+                contest.lost(taken.__cause__)
             except _Repeated as before:
                 repeated: T = before.result
                 return repeated
@@ -81,7 +84,6 @@ class SqlUnitOfWork:
                     self._backend.announce()
                     self._backend.has_grown(appended)
                 return result
-        raise DatabaseUnavailable(f"{_RACES} other writers were faster than a unit of work: try again later")
 
     def repository(self, table: Table[R]) -> Repository[R]:
         """See `UnitOfWork`."""
@@ -104,8 +106,12 @@ class SqlUnitOfWork:
 
     def _once(self, connection: sa.Connection, work: Callable[[Work[Streams]], T]) -> tuple[T, int]:
         transaction = JoinedTransaction(connection)
-        streams = SqlStreams(self._backend, connection)
-        result = work(SqlWork(self, transaction, self._seal(streams, transaction)))
+        streams = SqlStreams(self._backend, transaction.connection)
+        try:
+            with within(connection.engine.url):
+                result = work(SqlWork(self, transaction, self._seal(streams, transaction)))
+        finally:
+            transaction.lifetime.is_over = True
         _refuse_broken(connection)
         if streams.repeats.is_repeated():
             raise _Repeated(result)

@@ -27,7 +27,7 @@ def events_behind(events: Events, projection: Projection) -> int:
     if build:
         cursor = min(events.models.checkpoint(build, index).cursor for index in range(build.partitions))
     most = max(100_000, events.config.lag_warning + 1)
-    return events.store.count(cursor, types=projection.types, categories=projection.categories, most=most)
+    return events.store.count(cursor, types=projection.taken, categories=projection.categories, most=most)
 
 
 def check_lag(events: Events, name: str) -> dg.AssetCheckResult:

@@ -32,6 +32,19 @@ def test_the_projection_of_the_documentation_works():
     assert (row.stream, row.total, row.is_paid) == ("order-1", 7, True)
 
 
+def test_its_rows_go_with_a_stream_that_is_tombstoned():
+    space = {"__name__": "documentation"}
+    exec(block("python"), space)
+    store, models = MemoryEventStore(), MemoryReadModels()
+    for stream in ("order-1", "order-2"):
+        store.append(stream, [NewEvent.of("OrderPlaced", {"total": 7})], Expected.NO_STREAM)
+    orders = space["Orders"]()
+    ProjectionRunner(store, models).run(orders)
+    store.tombstone("order-1")
+    ProjectionRunner(store, models).run(orders)
+    assert [row.stream for row in models.rows(models.live("orders"), orders.tables[0])] == ["order-2"]
+
+
 def test_the_configuration_of_the_documentation_is_valid():
 
     EventsConfig.model_validate(yaml.safe_load(block("yaml"))["events"])

@@ -300,8 +300,8 @@ def test_pipelines_are_found_by_specifications_with_names_of_their_own(log):
     [
         ("sleepy_pipelines", "no specification 'sleepy_pipelines': there are active_pipelines"),
         ("active_pipelines:now", "takes no argument"),
-        ("pipelines_by_tag:team", "takes str,str"),
-        ("pipelines_updated_since:yesterday", "takes datetime"),
+        ("pipelines_by_tag:team", "takes KEY,VALUE; got 1"),
+        ("pipelines_updated_since:yesterday", "'yesterday' does not fit MOMENT"),
         ("pipelines_updated_since:2026-01-01T12:00:00", "has no zone"),
     ],
 )

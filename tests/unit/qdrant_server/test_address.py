@@ -16,7 +16,6 @@ from pipelines_persistence.errors import ConfigurationError
         ("http://localhost:16334", "http://localhost:16334"),
         ("https://abc.cloud.qdrant.io:6333", "https://abc.cloud.qdrant.io:6334"),
         ("https://qdrant.example.com:443", "https://qdrant.example.com:443"),
-        ("http://user:secret@db:6333", "http://db:6334"),
         ("http://[::1]:6333", "http://[::1]:6334"),
     ],
 )
@@ -27,12 +26,34 @@ def test_the_port_of_rest_stands_for_the_one_of_grpc_and_nothing_secret_is_shown
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:6333", "ftp://secret@db", "http://", "http://:6333", "http://db:port"]
+    "url",
+    [
+        "",
+        "localhost:6333",
+        "ftp://secret@db",
+        "http://",
+        "http://:6333",
+        "http://db:port",
+        "http://user:secret@db:6333",
+        "http://:secret@db",
+        "https://db:6333/prefix",
+        "http://db?api_key=secret",
+        "http://db/#secret",
+    ],
 )
 def test_what_is_no_url_is_refused_and_not_repeated(url):
     with pytest.raises(ConfigurationError, match=r"PIPELINES_QDRANT_URL.*localhost:6333") as refused:
         parse_address(url, 6334)
     assert "secret" not in str(refused.value)
+    assert ("PIPELINES_QDRANT_API_KEY" in str(refused.value)) == ("more than a host" in str(refused.value))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@db", "http://db?api_key=secret", "http://db:7334/prefix"]
+)
+def test_what_a_url_says_beyond_host_and_port_would_do_nothing_and_is_refused(url):
+    with pytest.raises(ConfigurationError, match="PIPELINES_QDRANT_API_KEY"):
+        parse_address(url, 6334)
 
 
 @pytest.mark.parametrize("key", ["secret\n", "sécret", "sec\x00ret"])

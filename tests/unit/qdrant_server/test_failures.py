@@ -1,5 +1,9 @@
 """What the server says when it refuses or fails, as errors of ours."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from pipelines_persistence.adapters.qdrant_server import QdrantServerStore
@@ -70,6 +74,57 @@ def test_a_write_that_is_acknowledged_and_not_finished_is_no_success(double, fil
     double.faults.plan(Fault("Points/Upsert", ignored=True))
     with pytest.raises(StoreUnavailable, match="did not finish"):
         filled.upsert("docs", some_points(1))
+
+
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        (
+            (
+                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: "
+                "connect: Connection refused (111)"
+            ),
+            "connection refused",
+        ),
+        (
+            (
+                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:7334: Tls handshake failed "
+                "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER"
+            ),
+            "it speaks no TLS: with http:// instead of https://, perhaps",
+        ),
+        ("DNS resolution failed for db:6334: C-ares status is not ARES_SUCCESS", "its name is not known"),
+        ("failed; last error: UNKNOWN: ipv6:[::1]:7: something new", "something new"),
+        ("", "no details"),
+        ("x" * 500, "x" * 160 + " ..."),
+    ],
+)
+def test_the_cause_is_told_in_a_few_words(double, filled, details, shown):
+    double.faults.plan(Fault("Points/Count", status="ABORTED", details=details))
+    with pytest.raises(StoreUnavailable) as failed:
+        filled.count("docs")
+    assert f"(ABORTED: {shown}): see" in str(failed.value)
+    assert failed.value.__cause__.details() == details
+
+
+ENCRYPTED = """
+import sys
+from pipelines_persistence.adapters.qdrant_server import QdrantServerStore
+from pipelines_persistence.errors import StoreUnavailable
+try:
+    QdrantServerStore(sys.argv[1], timeout=5).count("docs", {"a": "b"})
+except StoreUnavailable as error:
+    print(error)
+"""
+
+
+def test_a_server_that_speaks_no_tls_is_told_in_our_words_alone(double):
+    url = double.url.replace("http:", "https:")
+    command = [sys.executable, "-c", ENCRYPTED, url]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GRPC_")}
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "speaks no TLS" in run.stdout
+    assert run.stderr == ""
 
 
 @pytest.mark.parametrize("key", [None, "wrong"])

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from pipelines_persistence.errors import ConfigurationError
-from pipelines_persistence.repositories import asked
+from pipelines_persistence.repositories import asked, field, named
 from tests.things import THINGS, Thing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -74,3 +74,34 @@ def test_a_condition_means_what_it_says(text, row, holds):
 def test_a_condition_that_does_not_fit_says_so(text, message):
     with pytest.raises(ConfigurationError, match=message):
         asked(THINGS, text).holds(THING)
+
+
+def pair(key: str, value: int):
+    return (field("key") == key) & (field("number") == value)
+
+
+def none():
+    return field("count").is_null()
+
+
+CATALOG = {"pair": pair, "none": none}
+
+
+def test_a_name_with_what_it_takes_means_its_specification():
+    assert named(CATALOG, "pair:a=b,7").holds(THING)
+    assert named(CATALOG, "none").holds(THING)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pair", "'pair': pair takes KEY,VALUE; got none: write pair:KEY,VALUE"),
+        ("pair:a", "'pair:a': pair takes KEY,VALUE; got 1: write pair:KEY,VALUE"),
+        ("pair:a,b", "'pair:a,b': 'b' does not fit VALUE: Expected `int`"),
+        ("none:1", "'none:1': none takes no argument; got 1: write none"),
+        ("other", "there is no specification 'other': there are pair, none"),
+    ],
+)
+def test_a_name_with_what_it_does_not_take_says_what_to_write(text, message):
+    with pytest.raises(ConfigurationError, match=f"^{message}"):
+        named(CATALOG, text)

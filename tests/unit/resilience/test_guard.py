@@ -197,6 +197,20 @@ def test_retries_and_changes_are_in_the_log(clock, caplog):
     assert caplog.records[0].resilience.attempt == 1
 
 
+def test_streams_that_fail_side_by_side_in_the_same_way_are_told_of_once(clock):
+    told = []
+    guard = make(clock, listeners=[told.append])
+    guard._sleep = lambda _seconds: None  # they wait side by side, too
+    for _ in range(4):
+        guard.call(Flaky(*away(2)))
+    assert [(signal.attempt, signal.error) for signal in told] == [(1, "no answer"), (2, "no answer")]
+    assert guard.state().retries == 8
+    guard.call(Flaky(StoreUnavailable("something else")))
+    clock.now += 1.0
+    guard.call(Flaky(*away(1)))
+    assert [signal.error for signal in told[2:]] == ["something else", "no answer"]
+
+
 def test_each_dependency_has_a_guard_of_its_own_as_configured():
     config = ResilienceConfig(vector_store=DependencyConfig(retry=RetryConfig(attempts=1)))
     guards = Guards(config, sleep=lambda _seconds: None)
